@@ -1,0 +1,369 @@
+// Package authz decides whether a request may reach the gateway. It is pure: it opens no listener, moves no counter,
+// writes no log line. Check answers one question about one request, and its Decision says what the proxy has to do.
+//
+// # What is judged
+//
+// Every credential that the gateway would read is a candidate: the bearer token of the auth header, token cookies in
+// the raw Cookie lines, the query token of a WebSocket path. A candidate that is not accepted never reaches the
+// gateway: either the request is refused, or, where another credential carries it or none is needed, the candidate is
+// taken off. What the gateway could read differently from us is treated as not accepted.
+//
+// # How a token is judged
+//
+// In the order of Reasons, the first failure being the reason: size, syntax, algorithm, signature, issuer, audience,
+// expiry, not-before, id, and last the environment. Nothing of a token counts before its signature verified. The
+// algorithm and the keys come from the configuration, never from the token.
+//
+// # The environment rule
+//
+// A token whose env claim names another environment is foreign and refused, by exact comparison. A token without env
+// passes unless the configuration says deny: legacy gateways can't issue it.
+//
+// # What fails closed
+//
+// A path that is not listed as public, or not written canonically, is protected. A protected path needs an accepted
+// token. There is no rule by header or query, and no regular expression.
+package authz
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Guard judges requests under one configuration. It is safe for concurrent use and never changes.
+type Guard struct {
+	c      *Config
+	v      verifier
+	routes *routes
+}
+
+// New returns the guard of a parsed configuration.
+func New(c *Config) *Guard {
+	return &Guard{c: c, v: verifier{c: c, now: time.Now}, routes: newRoutes(c.Policy, c.RootPath)}
+}
+
+// Config returns the configuration that the guard was made from.
+func (g *Guard) Config() *Config { return g.c }
+
+// Check judges a request as it came from the client. It neither changes it nor reads its body.
+func (g *Guard) Check(r *http.Request) Decision {
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+		return g.reject(MethodNotAllowed)
+	}
+	raw, unchanged := rawPath(r)
+	if !unchanged {
+		return g.reject(BadPath)
+	}
+	d := Decision{Outcome: Accepted, Reason: None, Route: "protected"}
+	open := g.open(r, raw, &d)
+	found := g.find(r)
+	found.judge(g, &d)
+	g.decide(r, open, found, &d)
+	if d.Outcome != Refused {
+		found.forward(g, r, &d)
+	}
+	return d
+}
+
+// reject refuses for something that no mode lets through.
+func (g *Guard) reject(reason Reason) Decision {
+	return Decision{Outcome: Refused, Reason: reason, Status: reason.Text().Status, Detail: reason.Text().Detail, Route: "protected"}
+}
+
+// open tells whether the request needs no credential: a public route or a CORS preflight. An upgrade never is.
+func (g *Guard) open(r *http.Request, raw string, d *Decision) bool {
+	if IsPreflight(r) {
+		d.Route = "preflight"
+		return true
+	}
+	if WebSocket(r.Header) {
+		return false
+	}
+	route, public := g.routes.public(r.Method, r.URL.Path, raw)
+	if public {
+		d.Route = route
+	}
+	return public
+}
+
+// IsPreflight recognises a CORS preflight (Fetch standard, section 4.8), which browsers send without credentials.
+func IsPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions &&
+		len(r.Header["Origin"]) == 1 && len(r.Header["Access-Control-Request-Method"]) == 1 && len(r.Header["Upgrade"]) == 0 &&
+		!namedInConnection(r.Header, "Origin") && !namedInConnection(r.Header, "Access-Control-Request-Method")
+}
+
+// WebSocket tells whether the Upgrade header asks for exactly websocket: the only upgrade that is ever forwarded.
+func WebSocket(h http.Header) bool {
+	v := h["Upgrade"]
+	return len(v) == 1 && strings.EqualFold(strings.Trim(v[0], " \t"), "websocket")
+}
+
+// candidates are the credentials of one request, with their verdicts once judged.
+type candidates struct {
+	scheme  scheme
+	header  string
+	bearer  Verdict
+	cookies [][]piece
+	query   []piece
+	upright []string // Bearer tokens in Authorization, where the auth header is another one
+
+	accepted   bool   // some cookie or query token is accepted
+	failing    Reason // the first failing token outside of the cookies
+	failDetail string
+	cookie     []Verdict // by index of the policy's cookie names: the last failing one
+	reported   Reason    // what the environment rule reports of the tokens that decide
+	failed     []Reason  // everything that would be taken off
+}
+
+// find collects the candidates of a request.
+func (g *Guard) find(r *http.Request) *candidates {
+	f := &candidates{failing: None, reported: None}
+	f.scheme, f.header = readAuthHeader(r.Header, g.c.AuthHeader)
+	f.cookies = cookieLines(r.Header["Cookie"], g.c.Policy.Tokens.Cookies)
+	if names := g.queryNames(r.URL.Path); names != nil {
+		f.query = queryPieces(r.URL.RawQuery, names)
+	}
+	if g.c.AuthHeader != "Authorization" {
+		for _, value := range r.Header["Authorization"] {
+			word, rest, _ := strings.Cut(strings.Trim(value, " \t"), " ")
+			if rest = strings.Trim(rest, " "); strings.EqualFold(word, "Bearer") && g.v.underGatewayKey(rest) {
+				f.upright = append(f.upright, rest)
+			}
+		}
+	}
+	return f
+}
+
+// queryNames lists the query parameters that carry a token on a decoded path.
+func (g *Guard) queryNames(path string) (names []string) {
+	if len(g.c.Policy.Tokens.Query) == 0 {
+		return nil
+	}
+	for _, p := range withoutRoot(path, g.c.RootPath) {
+		for _, q := range g.c.Policy.Tokens.Query {
+			if q.Path == p {
+				names = append(names, q.Name)
+			}
+		}
+	}
+	return names
+}
+
+// judge verifies every candidate, also those that can't change the decision any more: foreign tokens are counted
+// wherever they turn up.
+func (f *candidates) judge(g *Guard, d *Decision) {
+	fail := func(v Verdict) {
+		f.failed = append(f.failed, v.Reason)
+		if f.failing == None {
+			f.failing, f.failDetail = v.Reason, v.Detail
+		}
+	}
+	if f.scheme == schemeBearer {
+		f.bearer = g.v.verify(f.header)
+		d.Tokens = append(d.Tokens, f.bearer)
+		if f.bearer.Reason != None {
+			fail(f.bearer)
+		}
+		f.note(f.bearer)
+	}
+	for i := range f.query {
+		p := &f.query[i]
+		if !p.carrier {
+			continue
+		}
+		v := g.v.verify(p.token)
+		d.Tokens = append(d.Tokens, v)
+		if v.Reason != None {
+			p.drop = true
+			fail(v)
+			continue
+		}
+		f.accepted = true
+		f.note(v)
+		if v.Additional {
+			name, _, _ := strings.Cut(p.raw, "=")
+			p.replace = name + "=" + v.forward
+		}
+	}
+	for _, token := range f.upright {
+		v := g.v.verify(token)
+		d.Tokens = append(d.Tokens, v)
+		if v.Reason != None {
+			fail(v)
+		} else {
+			f.note(v)
+		}
+	}
+	f.judgeCookies(g, d)
+}
+
+func (f *candidates) judgeCookies(g *Guard, d *Decision) {
+	names := g.c.Policy.Tokens.Cookies
+	f.cookie = make([]Verdict, len(names))
+	var reported Reason
+	clean := false
+	for _, line := range f.cookies {
+		for i := range line {
+			p := &line[i]
+			if p.drop {
+				f.failed = append(f.failed, AmbiguousCredential)
+			}
+			if !p.carrier {
+				continue
+			}
+			v := Verdict{Reason: AmbiguousCredential}
+			if p.plain {
+				v = g.v.verify(p.token)
+				d.Tokens = append(d.Tokens, v)
+			}
+			if v.Reason != None {
+				p.drop = true
+				f.failed = append(f.failed, v.Reason)
+				f.cookie[slices.Index(names, p.name)] = v
+				continue
+			}
+			f.accepted = true
+			clean = clean || v.Reported == ""
+			if reported = v.Reported; v.Additional {
+				before, _, _ := strings.Cut(p.raw, "=")
+				p.replace = before + "=" + v.forward
+			}
+		}
+	}
+	// Cookies decide only where no other credential does, and one clean cookie is enough.
+	if f.scheme != schemeBearer && !clean && reported != "" && f.reported == None {
+		f.reported = reported
+	}
+}
+
+// note keeps what the environment rule reports of a token that must be accepted.
+func (f *candidates) note(v Verdict) {
+	if v.Reported != "" && f.reported == None {
+		f.reported = v.Reported
+	}
+}
+
+// decide turns the verdicts into outcome and reason.
+func (g *Guard) decide(r *http.Request, open bool, f *candidates, d *Decision) {
+	switch f.scheme {
+	case schemeAmbiguous:
+		f.failed = append(f.failed, AmbiguousCredential)
+	case schemeOther, schemeBasic:
+		f.failed = append(f.failed, UnsupportedScheme)
+	}
+	if open {
+		d.Outcome = Public
+		return
+	}
+	reason, detail, status := None, "", 0
+	cookie := f.lastCookie()
+	switch {
+	case f.scheme == schemeAmbiguous:
+		reason, status = AmbiguousCredential, http.StatusBadRequest
+	case f.failing != None:
+		reason, detail = f.failing, f.failDetail
+	case f.scheme == schemeBearer || f.accepted:
+		reason = None
+	case f.scheme == schemeBasic && g.basic(r.URL.Path):
+		d.Outcome = Public
+		f.failed = slices.DeleteFunc(f.failed, func(r Reason) bool { return r == UnsupportedScheme })
+		return
+	case cookie.Reason != "":
+		reason, detail = cookie.Reason, cookie.Detail
+	case f.scheme == schemeOther || f.scheme == schemeBasic:
+		reason = UnsupportedScheme
+	default:
+		reason = NoToken
+	}
+	if reason == None {
+		if f.reported != None {
+			d.Outcome, d.Reason = Reported, f.reported
+		}
+		return
+	}
+	d.Outcome, d.Reason, d.Status, d.Detail = Refused, reason, status, detail
+	if g.c.Mode == ModeReport {
+		d.Outcome = Reported
+	}
+	if status == 0 {
+		d.Status = reason.Text().Status
+	}
+	if detail == "" {
+		d.Detail = reason.Text().Detail
+	}
+	d.Basic = g.basic(r.URL.Path)
+	d.LoginPage = g.loginPage(r, d)
+}
+
+// lastCookie is the verdict that speaks for the cookies: the last failing one of the first name that the policy lists.
+func (f *candidates) lastCookie() Verdict {
+	for _, v := range f.cookie {
+		if v.Reason != "" {
+			return v
+		}
+	}
+	return Verdict{}
+}
+
+func (g *Guard) basic(path string) bool {
+	return slices.ContainsFunc(withoutRoot(path, g.c.RootPath), func(p string) bool { return slices.Contains(g.c.Policy.Basic, p) })
+}
+
+// loginPage says where a person is sent instead of reading a refusal.
+func (g *Guard) loginPage(r *http.Request, d *Decision) string {
+	page := g.c.Policy.LoginPage
+	if page == "" || d.Status != http.StatusUnauthorized || d.Basic || strings.HasSuffix(strings.TrimSuffix(r.URL.Path, "/"), "/mcp") {
+		return ""
+	}
+	if !HTMX(r) && !strings.Contains(strings.ToLower(strings.Join(r.Header["Accept"], ",")), "text/html") {
+		return ""
+	}
+	return g.c.RootPath + page
+}
+
+// HTMX tells whether the request was made by htmx, which follows HX-Redirect and no redirect.
+func HTMX(r *http.Request) bool { return r.Header.Get("Hx-Request") == "true" }
+
+// forward writes down what the upstream may see. In report mode nothing is taken off.
+func (f *candidates) forward(g *Guard, r *http.Request, d *Decision) {
+	report := g.c.Mode == ModeReport
+	if !report {
+		d.Removed = f.failed
+	}
+	out := &d.Forward
+	basic := f.scheme == schemeBasic && d.Outcome == Public && g.basic(r.URL.Path) && d.Route == "protected"
+	switch {
+	case f.scheme == schemeBearer && f.bearer.Reason == None && (!report || f.bearer.Additional):
+		out.AuthHeader = []string{"Bearer " + f.bearer.forward}
+	case report || basic:
+		out.AuthHeader = r.Header[g.c.AuthHeader]
+	}
+	for i, line := range f.cookies {
+		if report {
+			for j := range line {
+				line[j].drop = false
+			}
+		}
+		if !edited(line) {
+			out.Cookie = append(out.Cookie, r.Header["Cookie"][i])
+		} else if s, ok := joinPieces(line, ";"); ok {
+			out.Cookie = append(out.Cookie, s)
+		}
+	}
+	out.RawQuery = r.URL.RawQuery
+	if report {
+		for i := range f.query {
+			f.query[i].drop = false
+		}
+	}
+	if edited(f.query) {
+		out.RawQuery, _ = joinPieces(f.query, "&")
+	}
+}
+
+func edited(pieces []piece) bool {
+	return slices.ContainsFunc(pieces, func(p piece) bool { return p.drop || p.replace != "" })
+}

@@ -1,0 +1,247 @@
+package authz
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Mode says whether decisions are acted on.
+type Mode string
+
+const (
+	ModeEnforce Mode = "enforce"
+	ModeReport  Mode = "report" // judge, count and log, but refuse and remove no credential
+)
+
+// Config is the whole configuration, parsed once and checked: nothing in it is parsed again per request.
+// The fields follow the order of Settings.
+type Config struct {
+	Environment          string
+	EnvironmentConfirmed bool   // ENVGATE_ENVIRONMENT names it
+	GatewayEnvironment   string // ENVIRONMENT, where ENVGATE_ENVIRONMENT disagrees with it
+	Issuer, Audience     string
+	CheckIssuer          bool
+	CheckAudience        bool
+	Algorithm            string
+	Secret               Secret
+	PublicKeyPath        string
+	PrivateKeyPath       string
+	DeriveKey            bool
+	RequireExpiry        bool
+	RequireJTI           bool
+	AuthHeader           string // canonical
+	RootPath             string // "" or "/x" without a trailing slash
+	AllowedOrigins       []string
+	CORS                 bool
+	CORSCredentials      bool
+	UserHeader           string
+
+	Listen, AdminListen string
+	Upstream            *url.URL
+	PolicyName          string
+	Policy              *Policy
+	Mode                Mode
+	Rule                Rule
+	DenyMissing         bool // tokens without env are refused
+	KnownEnvironments   []string
+	Strict              bool
+	Leeway              time.Duration
+	AdditionalSecret    Secret
+	MaxTokenBytes       int
+	TrustedProxies      []netip.Prefix
+	PublicURL           *url.URL
+	UpstreamIdleTimeout time.Duration
+	DrainDelay          time.Duration
+	DrainTimeout        time.Duration
+	AdminStatusAll      bool
+	LogLevel            string
+	LogFormat           string
+	AccessLog           bool
+
+	InKubernetes    bool     // the process runs in a pod
+	UnknownSettings []string // ENVGATE_* names that are no setting
+
+	Origins []Origin // every setting with where its value came from, for check
+	keys    *keySet
+}
+
+// Origin tells where a setting's value came from. Value never holds a secret.
+type Origin struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	From  string `json:"from"` // flag, variable or default
+}
+
+// Source is where raw values come from: flags by setting name, then the environment, as os.Environ gives it.
+type Source struct {
+	Flags   map[string]string
+	Environ []string
+}
+
+// Parse reads every setting, with flags before variables before defaults. It reports every problem, one line each,
+// joined; on error the Config is nil. Files are read here: secret files, the policy, the public key.
+func Parse(src Source) (*Config, error) {
+	environ := make(map[string]string, len(src.Environ))
+	for _, kv := range src.Environ {
+		if name, value, ok := strings.Cut(kv, "="); ok {
+			environ[name] = value
+		}
+	}
+	c := &Config{}
+	raw := make(map[string]string, len(Settings))
+	set := make(map[string]bool, len(Settings))
+	var problems []error
+	for i := range Settings {
+		s := &Settings[i]
+		value, from := s.Default, "default"
+		if v, ok := environ[s.Name]; ok && (v != "" || s.EmptyCounts) {
+			value, from = v, "variable"
+		}
+		if v, ok := src.Flags[s.Name]; ok {
+			value, from = v, "flag"
+		}
+		raw[s.Name], set[s.Name] = value, from != "default"
+		if err := s.set(c, value); err != nil {
+			problems = append(problems, s.problem(value, err))
+		}
+		shown := value
+		if s.Secret {
+			shown = ""
+			if value != "" {
+				shown = redacted
+			}
+		}
+		c.Origins = append(c.Origins, Origin{s.Name, shown, from})
+	}
+	problems = append(problems, c.combine(raw, set)...)
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	c.InKubernetes = environ["KUBERNETES_SERVICE_HOST"] != ""
+	c.UnknownSettings = unknownSettings(environ)
+	return c, nil
+}
+
+// problem words one broken setting: its name, its value (never a secret's) and what is allowed.
+func (s *Setting) problem(value string, err error) error {
+	name := s.Name
+	if s.Flag != "" {
+		name += " (--" + s.Flag + ")"
+	}
+	if s.Secret {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return fmt.Errorf("%s: %q: %w", name, Printable(value), err)
+}
+
+// combine checks and fills what depends on more than one setting.
+func (c *Config) combine(raw map[string]string, set map[string]bool) (problems []error) {
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	if own := raw["ENVGATE_ENVIRONMENT"]; own != "" {
+		if set["ENVIRONMENT"] && c.Environment != own {
+			c.GatewayEnvironment = c.Environment
+		}
+		c.Environment, c.EnvironmentConfirmed = own, true
+	}
+	if raw["ENVGATE_ENVIRONMENT_RULE"] == "" && raw["VALIDATE_TOKEN_ENVIRONMENT"] != "" {
+		c.Rule = RuleOff
+		if on, err := parseBool(raw["VALIDATE_TOKEN_ENVIRONMENT"]); err == nil && on {
+			c.Rule = RuleEnforce
+		}
+	}
+	if !set["ALLOWED_ORIGINS"] {
+		c.AllowedOrigins = defaultOrigins(c.Environment)
+	}
+	c.Secret = secretOrFile(raw, "JWT_SECRET_KEY", bad)
+	c.AdditionalSecret = secretOrFile(raw, "ENVGATE_ADDITIONAL_SECRET_KEY", bad)
+	if c.Policy != nil {
+		if err := c.Policy.check(c); err != nil {
+			bad("ENVGATE_POLICY (--policy): %q: %w", Printable(c.PolicyName), err)
+		}
+	}
+	switch {
+	case !slices.Contains(Algorithms, c.Algorithm): // reported already
+	case symmetric(c.Algorithm) && !c.Secret.IsSet():
+		if raw["JWT_SECRET_KEY_FILE"] == "" {
+			bad("JWT_SECRET_KEY: not set: JWT_ALGORITHM %s needs JWT_SECRET_KEY or JWT_SECRET_KEY_FILE", c.Algorithm)
+		}
+	case !symmetric(c.Algorithm) && c.AdditionalSecret.IsSet():
+		bad("ENVGATE_ADDITIONAL_SECRET_KEY: set, but JWT_ALGORITHM is %s: a second secret is only for HS256, HS384, HS512", c.Algorithm)
+	case !symmetric(c.Algorithm) && c.PublicKeyPath == "":
+		bad("JWT_PUBLIC_KEY_PATH (--jwt-public-key-path): not set: JWT_ALGORITHM %s needs the path of a PEM public key", c.Algorithm)
+	default:
+		keys, err := newKeySet(c)
+		if err != nil {
+			bad("%w", err)
+		}
+		c.keys = keys
+	}
+	if c.Secret.IsSet() && string(c.Secret.bytes) == string(c.AdditionalSecret.bytes) {
+		bad("ENVGATE_ADDITIONAL_SECRET_KEY: the same as JWT_SECRET_KEY: want the other secret of the rotation, or unset")
+	}
+	if c.Listen != "" && c.Listen == c.AdminListen && !strings.HasSuffix(c.Listen, ":0") {
+		bad("ENVGATE_ADMIN_LISTEN (--admin-listen): %q: the same as ENVGATE_LISTEN: want another port", c.AdminListen)
+	}
+	return problems
+}
+
+// secretOrFile reads the secret called name, or the file that name_FILE names. A file loses one trailing newline.
+func secretOrFile(raw map[string]string, name string, bad func(string, ...any)) Secret {
+	value, path := raw[name], raw[name+"_FILE"]
+	where := name
+	switch {
+	case value != "" && path != "":
+		bad("%s: set together with %s_FILE: want one of the two", name, name)
+		return Secret{}
+	case path != "":
+		where += "_FILE"
+		b, err := os.ReadFile(path)
+		if err != nil {
+			bad("%s: %q: %w", where, Printable(path), errors.Unwrap(err))
+			return Secret{}
+		}
+		value = strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+		if value == "" {
+			bad("%s: %q: the file is empty: want a secret", where, Printable(path))
+		}
+	}
+	if strings.Contains(value, "-----BEGIN ") {
+		bad("%s: holds a PEM block: want an HMAC secret (a public key goes to the file that JWT_PUBLIC_KEY_PATH names)", where)
+		return Secret{}
+	}
+	return Secret{[]byte(value)}
+}
+
+// unknownSettings finds ENVGATE_* variables that are no setting, save those that Kubernetes makes for a Service
+// called envgate.
+func unknownSettings(environ map[string]string) (unknown []string) {
+	for name := range environ {
+		if !strings.HasPrefix(name, "ENVGATE_") || strings.HasPrefix(name, "ENVGATE_PORT") || strings.HasPrefix(name, "ENVGATE_SERVICE_") {
+			continue
+		}
+		if !slices.ContainsFunc(Settings, func(s Setting) bool { return s.Name == name }) {
+			unknown = append(unknown, Printable(name))
+		}
+	}
+	slices.Sort(unknown)
+	return unknown
+}
+
+// defaultOrigins are the gateway's own defaults of ALLOWED_ORIGINS (mcpgateway/config.py, 0.9.0 and 1.0.7), for its
+// default PORT and APP_DOMAIN.
+func defaultOrigins(environment string) []string {
+	if environment == "development" {
+		return []string{
+			"http://localhost", "http://localhost:3000", "http://localhost:8080", "http://127.0.0.1:3000",
+			"http://127.0.0.1:8080", "http://localhost:4444", "http://127.0.0.1:4444",
+		}
+	}
+	return []string{"https://localhost", "https://app.localhost", "https://admin.localhost"}
+}

@@ -1,0 +1,192 @@
+package authz
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Algorithms lists the accepted values of JWT_ALGORITHM (RFC 7518, section 3.1; RFC 8037). "none" is not among them.
+var Algorithms = []string{
+	"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+}
+
+// curveBits is the one curve of each ECDSA algorithm (RFC 7518, section 3.4): the library checks it only when signing.
+var curveBits = map[string]int{"ES256": 256, "ES384": 384, "ES512": 521}
+
+// symmetric tells whether the algorithm is an HMAC.
+func symmetric(algorithm string) bool { return strings.HasPrefix(algorithm, "HS") }
+
+// hashBytes is the length of the algorithm's hash in bytes: the least that its secret should have (RFC 7518, section 3.2).
+func hashBytes(algorithm string) int {
+	switch algorithm {
+	case "HS384":
+		return 48
+	case "HS512":
+		return 64
+	}
+	return 32
+}
+
+// keySet holds the gateway's own keys for the one algorithm it uses.
+type keySet struct {
+	method  jwt.SigningMethod
+	verify  any // the current key
+	sign    any // nil when there is no private key
+	extra   any // the additional key of a rotation, or nil
+	base    any // under DERIVE_KEY_PER_ENVIRONMENT: the secret that the key is derived from; verifies nothing, only explains
+	signing string
+}
+
+// DeriveKey is the gateway's key for one environment: hex(HMAC-SHA256(secret, "mcpgw-env:" + environment)), its 64
+// characters as bytes (mcpgateway/utils/jwt_config_helper.py of 1.0.5 and newer).
+func DeriveKey(secret Secret, environment string) Secret {
+	mac := hmac.New(sha256.New, secret.bytes)
+	mac.Write([]byte("mcpgw-env:" + environment))
+	return Secret{[]byte(hex.EncodeToString(mac.Sum(nil)))}
+}
+
+// newKeySet builds the keys of a configuration. Files are opened only when the algorithm needs them.
+func newKeySet(c *Config) (*keySet, error) {
+	k := &keySet{method: jwt.GetSigningMethod(c.Algorithm), signing: c.Algorithm}
+	if symmetric(c.Algorithm) {
+		current, extra := c.Secret, c.AdditionalSecret
+		if c.DeriveKey {
+			k.base = current.bytes
+			current = DeriveKey(current, c.Environment)
+			if extra.IsSet() {
+				extra = DeriveKey(extra, c.Environment)
+			}
+		}
+		k.verify, k.sign = current.bytes, current.bytes
+		if extra.IsSet() {
+			k.extra = extra.bytes
+		}
+		return k, nil
+	}
+	public, err := readPublicKey(c.PublicKeyPath, c.Algorithm)
+	if err != nil {
+		return nil, fmt.Errorf("JWT_PUBLIC_KEY_PATH: %w", err)
+	}
+	k.verify = public
+	return k, nil
+}
+
+// Signer returns the key that mints tokens: the secret, or the private key, whose file is read now.
+func (c *Config) signer() (jwt.SigningMethod, any, error) {
+	method := jwt.GetSigningMethod(c.Algorithm)
+	if symmetric(c.Algorithm) {
+		if c.DeriveKey {
+			return method, DeriveKey(c.Secret, c.Environment).bytes, nil
+		}
+		return method, c.Secret.bytes, nil
+	}
+	if c.PrivateKeyPath == "" {
+		return nil, nil, fmt.Errorf("JWT_PRIVATE_KEY_PATH: not set: %s signs with a private key", c.Algorithm)
+	}
+	key, err := readPrivateKey(c.PrivateKeyPath, c.Algorithm)
+	if err != nil {
+		return nil, nil, fmt.Errorf("JWT_PRIVATE_KEY_PATH: %w", err)
+	}
+	return method, key, nil
+}
+
+func readPEM(path string) (*pem.Block, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", path, errors.Unwrap(err))
+	}
+	block, _ := pem.Decode(b)
+	if block == nil {
+		return nil, fmt.Errorf("%q: not a PEM file", path)
+	}
+	return block, nil
+}
+
+func readPublicKey(path, algorithm string) (crypto.PublicKey, error) {
+	block, err := readPEM(path)
+	if err != nil {
+		return nil, err
+	}
+	var key crypto.PublicKey
+	switch block.Type {
+	case "PUBLIC KEY":
+		key, err = x509.ParsePKIXPublicKey(block.Bytes)
+	case "RSA PUBLIC KEY":
+		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
+	case "CERTIFICATE":
+		var cert *x509.Certificate
+		if cert, err = x509.ParseCertificate(block.Bytes); err == nil {
+			key = cert.PublicKey
+		}
+	default:
+		return nil, fmt.Errorf("%q: holds a PEM block %q: want PUBLIC KEY, RSA PUBLIC KEY or CERTIFICATE", path, Printable(block.Type))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%q: not a readable public key", path)
+	}
+	return key, fits(path, key, algorithm)
+}
+
+func readPrivateKey(path, algorithm string) (crypto.PrivateKey, error) {
+	block, err := readPEM(path)
+	if err != nil {
+		return nil, err
+	}
+	var key any
+	switch block.Type {
+	case "PRIVATE KEY":
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		key, err = x509.ParseECPrivateKey(block.Bytes)
+	default:
+		return nil, fmt.Errorf("%q: holds a PEM block %q: want PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY", path, Printable(block.Type))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%q: not a readable private key", path)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("%q: this kind of key can't sign", path)
+	}
+	return key, fits(path, signer.Public(), algorithm)
+}
+
+// fits tells whether a public key is of the algorithm's kind and size (RFC 7518, sections 3.3 and 3.4).
+func fits(path string, key crypto.PublicKey, algorithm string) error {
+	switch key := key.(type) {
+	case *rsa.PublicKey:
+		if algorithm[0] == 'R' || algorithm[0] == 'P' {
+			if key.N.BitLen() < 2048 {
+				return fmt.Errorf("%q: an RSA key of %d bits: want 2048 or more", path, key.N.BitLen())
+			}
+			return nil
+		}
+		return fmt.Errorf("%q: an RSA key, but JWT_ALGORITHM is %s", path, algorithm)
+	case *ecdsa.PublicKey:
+		if curveBits[algorithm] == key.Curve.Params().BitSize {
+			return nil
+		}
+		return fmt.Errorf("%q: an EC key on %s, but JWT_ALGORITHM is %s", path, key.Curve.Params().Name, algorithm)
+	case ed25519.PublicKey:
+		if algorithm == "EdDSA" {
+			return nil
+		}
+		return fmt.Errorf("%q: an Ed25519 key, but JWT_ALGORITHM is %s", path, algorithm)
+	}
+	return fmt.Errorf("%q: this kind of key is not supported: want RSA, EC or Ed25519", path)
+}

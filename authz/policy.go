@@ -1,0 +1,191 @@
+package authz
+
+import (
+	"embed"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+)
+
+//go:embed policies/*.yaml
+var policies embed.FS
+
+// Policy is the YAML file with the lists that settings can't hold. It never holds a secret.
+type Policy struct {
+	Routes       []Route  `yaml:"routes"`
+	Tokens       Carriers `yaml:"tokens"`
+	Basic        []string `yaml:"basic"`
+	LoginPage    string   `yaml:"login_page"`
+	StripHeaders []string `yaml:"strip_headers"`
+}
+
+// Carriers says where tokens are read beside the auth header.
+type Carriers struct {
+	Cookies []string     `yaml:"cookies"`
+	Query   []QueryToken `yaml:"query"`
+}
+
+// QueryToken is a query parameter that carries a token on one path.
+type QueryToken struct {
+	Path string `yaml:"path"`
+	Name string `yaml:"name"`
+}
+
+// Access is what a route asks for.
+type Access string
+
+const (
+	AccessPublic    Access = "public"
+	AccessProtected Access = "protected"
+)
+
+// Route matches requests by exactly one of Path, Prefix or Suffix, and by method. No methods means every method.
+type Route struct {
+	Path    string   `yaml:"path" json:"path,omitempty"`
+	Prefix  string   `yaml:"prefix" json:"prefix,omitempty"`
+	Suffix  string   `yaml:"suffix" json:"suffix,omitempty"`
+	Methods []string `yaml:"methods" json:"methods,omitempty"`
+	Access  Access   `yaml:"access" json:"access"`
+}
+
+// String is the route as a person would name it: /health, /static/*, *.json
+func (r Route) String() string {
+	switch {
+	case r.Prefix != "":
+		return r.Prefix + "*"
+	case r.Suffix != "":
+		return "*" + r.Suffix
+	}
+	return r.Path
+}
+
+// BuiltinPolicies lists the names of the policies in the binary.
+func BuiltinPolicies() (names []string) {
+	entries, _ := policies.ReadDir("policies")
+	for _, e := range entries {
+		names = append(names, strings.TrimSuffix(e.Name(), ".yaml"))
+	}
+	return names
+}
+
+// PolicyText returns the YAML of a built-in policy, or of the file at that path.
+func PolicyText(name string) ([]byte, error) {
+	if slices.Contains(BuiltinPolicies(), name) {
+		return policies.ReadFile(path.Join("policies", name+".yaml"))
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("neither a built-in policy (%s) nor a readable file: %w", strings.Join(BuiltinPolicies(), ", "), errors.Unwrap(err))
+	}
+	return b, nil
+}
+
+// LoadPolicy reads and checks a built-in policy or a file.
+func LoadPolicy(name string) (*Policy, error) {
+	b, err := PolicyText(name)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePolicy(b)
+}
+
+// ParsePolicy decodes strictly: an unknown or repeated key is an error with line and column.
+func ParsePolicy(b []byte) (*Policy, error) {
+	p := &Policy{}
+	if len(b) > 1<<20 {
+		return nil, errors.New("larger than 1 MiB")
+	}
+	if err := yaml.UnmarshalWithOptions(b, p, yaml.Strict()); err != nil {
+		return nil, positioned(err)
+	}
+	for i, r := range p.Routes {
+		if err := r.check(); err != nil {
+			return nil, fmt.Errorf("routes[%d] %s: %w", i, Printable(r.String()), err)
+		}
+	}
+	for _, name := range p.Tokens.Cookies {
+		if !isToken(name) { // the same token syntax, RFC 6265 section 4.1.1
+			return nil, fmt.Errorf("tokens.cookies: %q: not a cookie name", Printable(name))
+		}
+	}
+	for i, q := range p.Tokens.Query {
+		if q.Name == "" || !rooted(q.Path) {
+			return nil, fmt.Errorf("tokens.query[%d]: want a path that starts with / and a name", i)
+		}
+	}
+	for _, s := range p.Basic {
+		if !rooted(s) {
+			return nil, fmt.Errorf("basic: %q: want a path that starts with /", Printable(s))
+		}
+	}
+	for _, s := range p.StripHeaders {
+		if name := strings.TrimSuffix(s, "*"); !isToken(name) {
+			return nil, fmt.Errorf("strip_headers: %q: want a header name, or the start of one and *", Printable(s))
+		}
+	}
+	return p, nil
+}
+
+// positioned turns the library's error, which shows the source over several lines, into one line with line and column.
+func positioned(err error) error {
+	var e yaml.Error
+	if errors.As(err, &e) && e.GetToken() != nil && e.GetToken().Position != nil {
+		at := e.GetToken().Position
+		return fmt.Errorf("line %d, column %d: %s", at.Line, at.Column, oneLine(e.GetMessage()))
+	}
+	return errors.New(oneLine(err.Error()))
+}
+
+func oneLine(s string) string { s, _, _ = strings.Cut(s, "\n"); return s }
+
+func rooted(s string) bool { return strings.HasPrefix(s, "/") && canonicalPath(s) }
+
+func (r Route) check() error {
+	named := 0
+	for _, s := range []string{r.Path, r.Prefix, r.Suffix} {
+		if s != "" {
+			named++
+		}
+	}
+	switch {
+	case named != 1:
+		return errors.New("want exactly one of path, prefix or suffix")
+	case r.Access != AccessPublic && r.Access != AccessProtected:
+		return fmt.Errorf("access: %q: want public or protected", Printable(string(r.Access)))
+	case r.Access == AccessPublic && len(r.Methods) == 0:
+		return errors.New("a public route must list its methods")
+	case r.Suffix != "" && r.Access == AccessPublic:
+		return errors.New("a suffix can only protect")
+	case r.Path != "" && !rooted(r.Path):
+		return errors.New("path: want a canonical path that starts with /")
+	case r.Prefix != "" && (!rooted(r.Prefix) || !strings.HasSuffix(r.Prefix, "/")):
+		return errors.New("prefix: want a canonical path that starts and ends with /")
+	case r.Prefix == "/" && r.Access == AccessPublic:
+		return errors.New("prefix: / would make every path public")
+	}
+	for _, m := range r.Methods {
+		if m == "" || strings.ToUpper(m) != m || !isToken(m) {
+			return fmt.Errorf("methods: %q: want methods in capitals", Printable(m))
+		}
+	}
+	return nil
+}
+
+// check judges what depends on the settings.
+func (p *Policy) check(c *Config) error {
+	if p.LoginPage == "" {
+		return nil
+	}
+	if !rooted(p.LoginPage) || strings.HasPrefix(p.LoginPage, "//") {
+		return fmt.Errorf("login_page: %q: want a local path", Printable(p.LoginPage))
+	}
+	if r, ok := newRoutes(p, c.RootPath).public("GET", p.LoginPage, p.LoginPage); !ok || r == "" {
+		return fmt.Errorf("login_page: %q: want a path that a public GET route matches", Printable(p.LoginPage))
+	}
+	return nil
+}

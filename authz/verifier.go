@@ -1,0 +1,205 @@
+package authz
+
+import (
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Verdict is what was found about one candidate. It holds facts of verified tokens, never the token itself, save
+// in forward, which stays inside the package.
+type Verdict struct {
+	Reason   Reason // None: accepted
+	Reported Reason // the environment rule's finding, where it only reports; else empty
+	Detail   string // overrides the reason's own detail
+
+	Verified    bool   // the signature verified; nothing below counts before that
+	Issuer      string // configured name of the issuer whose key verified it
+	Environment string // the env claim; "" when absent
+	Foreign     bool   // env is present and another environment's
+	Unbound     bool   // env is absent
+	Expiry      time.Time
+	Subject, ID string
+	Additional  bool // verified by the additional key
+	BaseKey     bool // did not verify, but would under the secret that the key is derived from
+
+	forward string // the token as the gateway shall see it
+}
+
+// strictBase64 refuses what two decoders could read differently: padding, line ends and stray trailing bits.
+var strictBase64 = base64.RawURLEncoding.Strict()
+
+// verifier judges tokens of the gateway's own issuer.
+type verifier struct {
+	c   *Config
+	now func() time.Time
+}
+
+// verify judges one candidate in the order of Reasons; the first failure is the reason.
+func (v *verifier) verify(token string) Verdict {
+	if len(token) > v.c.MaxTokenBytes {
+		return Verdict{Reason: TooLarge}
+	}
+	p, ok := parseToken(token)
+	if !ok {
+		return Verdict{Reason: Malformed}
+	}
+	if p.algorithm != v.c.keys.signing {
+		return Verdict{Reason: Algorithm}
+	}
+	out := v.signature(token, p)
+	if !out.Verified {
+		return out
+	}
+	v.judge(&out, p)
+	return out
+}
+
+// parsed is a token taken apart, before anything of it is believed.
+type parsed struct {
+	algorithm string
+	signed    string // header.payload, the bytes under the signature
+	signature []byte // nil when the text is base64url of no byte string: it verifies under no key
+	object    object
+	claims    claims
+}
+
+// parseToken reads a compact JWS (RFC 7515, section 7.1) of two JSON objects. crit is refused, since no extension is
+// understood (section 4.1.11); jwk, jku, x5u, x5c and kid are not looked at: keys come from the configuration alone.
+func parseToken(token string) (p parsed, ok bool) {
+	first := strings.IndexByte(token, '.')
+	last := strings.LastIndexByte(token, '.')
+	if first < 0 || first == last || strings.IndexByte(token[first+1:last], '.') >= 0 {
+		return p, false
+	}
+	header, err := strictBase64.DecodeString(token[:first])
+	if err != nil || !isBase64URL(token) {
+		return p, false
+	}
+	payload, err := strictBase64.DecodeString(token[first+1 : last])
+	if err != nil || len(token[last+1:])%4 == 1 {
+		return p, false
+	}
+	if s, err := strictBase64.DecodeString(token[last+1:]); err == nil {
+		p.signature = s
+	}
+	ho, err := parseObject(header)
+	if err != nil || ho.get("crit") != nil {
+		return p, false
+	}
+	p.algorithm, _ = text(ho.get("alg"))
+	if p.object, err = parseObject(payload); err != nil {
+		return p, false
+	}
+	p.signed = token[:last]
+	p.claims, ok = parseClaims(p.object)
+	return p, ok
+}
+
+// isBase64URL tells whether token is made of base64url characters and dots only: the decoder skips line ends.
+func isBase64URL(token string) bool { return isPlain(token) }
+
+// signature tries the current key, then the additional one.
+func (v *verifier) signature(token string, p parsed) Verdict {
+	k := v.c.keys
+	switch {
+	case p.signature == nil:
+	case k.method.Verify(p.signed, p.signature, k.verify) == nil:
+		return Verdict{Verified: true, Issuer: v.c.Issuer, forward: token}
+	case k.extra != nil && k.method.Verify(p.signed, p.signature, k.extra) == nil:
+		// The gateway knows only the current key: the same header and claims are signed again with that.
+		signature, err := k.method.Sign(p.signed, k.sign)
+		if err != nil {
+			return Verdict{Reason: Signature}
+		}
+		return Verdict{Verified: true, Additional: true, Issuer: v.c.Issuer, forward: p.signed + "." + base64.RawURLEncoding.EncodeToString(signature)}
+	case k.base != nil && k.method.Verify(p.signed, p.signature, k.base) == nil:
+		return Verdict{Reason: Signature, BaseKey: true}
+	}
+	return Verdict{Reason: Signature}
+}
+
+// judge applies the claims' rules, in the order of Reasons.
+func (v *verifier) judge(out *Verdict, p parsed) {
+	c, claims := v.c, p.claims
+	out.Subject, out.ID = claims.subject, claims.id
+	out.Unbound = claims.environment == nil
+	out.Environment, out.Foreign = environmentOf(claims.environment, c.Environment)
+	now := float64(v.now().UnixNano()) / 1e9
+	leeway := c.Leeway.Seconds()
+	if claims.hasExpiry && claims.expiry > 0 && claims.expiry < 1<<53 {
+		out.Expiry = time.Unix(int64(claims.expiry), 0)
+	}
+	out.Reason = None
+	switch {
+	case c.CheckIssuer && claims.issuer != c.Issuer:
+		out.Reason = Issuer
+	case c.CheckAudience && !slices.Contains(claims.audience, c.Audience):
+		out.Reason = Audience
+	case c.RequireExpiry && !claims.hasExpiry:
+		out.Reason = NoExpiry
+	case claims.hasExpiry && now >= claims.expiry+leeway:
+		out.Reason = Expired
+	case now < claims.notBefore-leeway || now < claims.issuedAt-leeway:
+		out.Reason = NotYetValid
+	case c.RequireJTI && !claims.hasID:
+		out.Reason = NoJTI
+	case c.Rule == RuleOff:
+	case out.Foreign:
+		out.Reason, out.Detail = Environment, mismatch(out.Environment, c.Environment)
+	case out.Unbound && c.DenyMissing:
+		out.Reason = NoEnvironment
+	}
+	if c.Rule == RuleReport && (out.Reason == Environment || out.Reason == NoEnvironment) {
+		out.Reason, out.Reported = None, out.Reason
+	}
+}
+
+// underGatewayKey tells whether the gateway would find this token's signature good, read as leniently as its own parser
+// reads (PyJWT cuts at the last dot, and its base64 decoder skips foreign characters). It is for the header that a
+// legacy gateway reads although its owner configured another: what only we call malformed must not slip past there.
+func (v *verifier) underGatewayKey(token string) bool {
+	last := strings.LastIndexByte(token, '.')
+	if last < 0 {
+		return false
+	}
+	signature, err := lenientBase64(token[last+1:])
+	if err != nil {
+		return false
+	}
+	k := v.c.keys
+	for _, key := range []any{k.verify, k.extra, k.base} {
+		if key != nil && k.method.Verify(token[:last], signature, key) == nil {
+			return true
+		}
+	}
+	return false
+}
+
+var errShort = errors.New("not base64")
+
+func lenientBase64(s string) ([]byte, error) {
+	var b strings.Builder
+	for i := range len(s) {
+		switch c := s[i]; {
+		case isAlphanumeric(c) || c == '-' || c == '_':
+			b.WriteByte(c)
+		case c == '+': // both alphabets decode
+			b.WriteByte('-')
+		case c == '/':
+			b.WriteByte('_')
+		case c == '=':
+			return decodeOr(b.String())
+		}
+	}
+	return decodeOr(b.String())
+}
+
+func decodeOr(s string) ([]byte, error) {
+	if len(s)%4 == 1 {
+		return nil, errShort
+	}
+	return base64.RawURLEncoding.DecodeString(s)
+}
