@@ -1,0 +1,211 @@
+// Package metrics counts what was decided and done. It holds a private registry; every series is made here, in one
+// place, and labels are chosen from closed lists or from the configuration: nothing that a client sends is ever a label.
+package metrics
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"envgate/authz"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Series describes one metric for the documentation.
+type Series struct {
+	Name, Type, Help string
+	Labels           []string
+}
+
+// Metrics holds every series. Its methods are safe for concurrent use.
+type Metrics struct {
+	config   *authz.Config
+	registry *prometheus.Registry
+	series   []Series
+
+	decisions         *prometheus.CounterVec
+	removed           *prometheus.CounterVec
+	crossEnvironment  *prometheus.CounterVec
+	verified          *prometheus.CounterVec
+	withoutEnv        *prometheus.CounterVec
+	lastExpiry        prometheus.Gauge
+	warnings          *prometheus.GaugeVec
+	requests          *prometheus.CounterVec
+	duration          *prometheus.HistogramVec
+	overhead          prometheus.Histogram
+	verification      prometheus.Histogram
+	upstreamErrors    *prometheus.CounterVec
+	clientCanceled    prometheus.Counter
+	inFlight          prometheus.Gauge
+	streamsOpen       *prometheus.GaugeVec
+	streamDuration    *prometheus.HistogramVec
+	keys              *prometheus.GaugeVec
+	additionalKey     prometheus.Counter
+	ready             prometheus.Gauge
+	suppressed        prometheus.Counter
+	latestExpiry      float64
+	latestExpiryMutex sync.Mutex
+}
+
+// Build is what envgate_build_info says.
+type Build struct{ Version, Revision, GoVersion string }
+
+// overheadBuckets start at 10 µs: one request costs envgate a few dozen.
+var overheadBuckets = []float64{10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 10e-3, 50e-3, 250e-3, 1}
+
+// New makes the registry for one configuration, with every series that can be known beforehand at 0.
+func New(c *authz.Config, b Build) *Metrics {
+	m := &Metrics{config: c, registry: prometheus.NewRegistry()}
+	m.decisions = m.counters("envgate_decisions_total", "Requests by decision; reason is none when accepted or public.", "decision", "reason")
+	m.removed = m.counters("envgate_credentials_removed_total", "Failing credentials taken off a request that went on, by reason.", "reason")
+	m.crossEnvironment = m.counters("envgate_cross_environment_tokens_total", "Tokens with a good signature that belong to another environment. A name that is not configured as known is other.", "token_environment", "server_environment", "decision")
+	m.verified = m.counters("envgate_tokens_verified_total", "Tokens whose signature verified, whatever the decision.", "issuer")
+	m.withoutEnv = m.counters("envgate_tokens_without_environment_total", "Tokens whose signature verified and that carry no env claim. ENVGATE_MISSING_ENVIRONMENT=deny is safe when this stays flat for the longest lifetime in use.", "issuer")
+	m.lastExpiry = m.lateGauge("envgate_token_without_environment_last_expiry_timestamp_seconds", "Largest exp seen among tokens without env; absent until one is seen.")
+	m.warnings = m.gauges("envgate_configuration_warnings", "1 while a configuration warning is active, 0 while its check passes.", "check")
+	m.requests = m.counters("envgate_http_requests_total", "Requests as the client saw them; source tells envgate's own answers from the upstream's.", "code", "method", "source")
+	m.duration = m.histograms("envgate_http_request_duration_seconds", "Time from the request's arrival to the response headers. Streams are not in it.", prometheus.DefBuckets, "code_class", "source")
+	m.overhead = m.histogram("envgate_overhead_seconds", "Time that envgate adds to a request: judging it, and preparing what is sent on and back.", overheadBuckets)
+	m.verification = m.histogram("envgate_verification_duration_seconds", "Time to judge one request's tokens, divided by their number.", overheadBuckets)
+	m.upstreamErrors = m.counters("envgate_upstream_errors_total", "Requests that the upstream did not answer, by kind.", "kind")
+	m.clientCanceled = m.counter("envgate_client_canceled_total", "Requests that the client gave up before the upstream answered.")
+	m.inFlight = m.gauge("envgate_requests_in_flight", "Requests being served, streams among them.")
+	m.streamsOpen = m.gauges("envgate_streams_open", "Open streams by kind.", "kind")
+	m.streamDuration = m.histograms("envgate_stream_duration_seconds", "How long streams stayed open, by kind.", []float64{1, 10, 60, 300, 900, 3600, 14400, 86400}, "kind")
+	m.keys = m.gauges("envgate_keys", "Usable keys by issuer.", "issuer")
+	m.additionalKey = m.counter("envgate_tokens_verified_by_additional_key_total", "Tokens that only the additional key verified. When flat, the rotation is over.")
+	m.ready = m.gauge("envgate_ready", "1 while the sidecar is ready.")
+	m.suppressed = m.counter("envgate_log_lines_suppressed_total", "Log lines left out to bound the log's volume.")
+	m.gauges("envgate_build_info", "Build of the binary; always 1.", "version", "revision", "goversion").WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
+	m.gauges("envgate_config_info", "Configuration in force; always 1.", "server_environment", "mode", "environment_rule", "issuer", "audience", "algorithm").
+		WithLabelValues(c.Environment, string(c.Mode), string(c.Rule), label(c.Issuer), label(c.Audience), c.Algorithm).Set(1)
+	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.preset()
+	return m
+}
+
+// sources of an answer.
+const (
+	FromEnvgate  = "envgate"
+	FromUpstream = "upstream"
+)
+
+// Kinds of upstream errors and of streams.
+var (
+	UpstreamErrorKinds = []string{"connect", "timeout", "reset"}
+	StreamKinds        = []string{"sse", "websocket"}
+)
+
+func (m *Metrics) preset() {
+	c := m.config
+	m.decisions.WithLabelValues(string(authz.Accepted), string(authz.None))
+	m.decisions.WithLabelValues(string(authz.Public), string(authz.None))
+	for _, t := range authz.Reasons {
+		m.decisions.WithLabelValues(string(authz.Refused), string(t.Reason))
+		switch t.Reason {
+		case authz.MethodNotAllowed, authz.BadPath: // refused in every mode, and no credential's fault
+			continue
+		}
+		m.decisions.WithLabelValues(string(authz.Reported), string(t.Reason))
+		if t.Reason != authz.NoToken {
+			m.removed.WithLabelValues(string(t.Reason))
+		}
+	}
+	for _, name := range append([]string{authz.OtherEnvironment}, c.KnownEnvironments...) {
+		if name == c.Environment {
+			continue
+		}
+		for _, decision := range []string{"refused", "reported", "removed"} {
+			m.crossEnvironment.WithLabelValues(name, c.Environment, decision)
+		}
+	}
+	issuer := label(c.Issuer)
+	m.verified.WithLabelValues(issuer)
+	m.withoutEnv.WithLabelValues(issuer)
+	m.keys.WithLabelValues(issuer)
+	for _, check := range authz.Checks {
+		m.warnings.WithLabelValues(check)
+	}
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		m.requests.WithLabelValues("200", method, FromUpstream)
+		m.requests.WithLabelValues("401", method, FromEnvgate)
+		m.requests.WithLabelValues("502", method, FromEnvgate)
+	}
+	for _, class := range []string{"2xx", "3xx", "4xx", "5xx"} {
+		m.duration.WithLabelValues(class, FromEnvgate)
+		m.duration.WithLabelValues(class, FromUpstream)
+	}
+	for _, kind := range UpstreamErrorKinds {
+		m.upstreamErrors.WithLabelValues(kind)
+	}
+	for _, kind := range StreamKinds {
+		m.streamsOpen.WithLabelValues(kind)
+		m.streamDuration.WithLabelValues(kind)
+	}
+}
+
+// label makes operator's text fit for a label value.
+func label(s string) string { return strings.ToValidUTF8(s, "?") }
+
+// Series lists every metric of envgate's own, in the order of the documentation.
+func (m *Metrics) Series() []Series { return m.series }
+
+// Gatherer gives tests and the status page the current values.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
+
+// Handler serves /metrics in the Prometheus text, OpenMetrics and protobuf formats.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
+		Registry: m.registry, EnableOpenMetrics: true, MaxRequestsInFlight: 8, Timeout: 10 * time.Second,
+	})
+}
+
+func (m *Metrics) describe(name, kind, help string, labels []string) {
+	m.series = append(m.series, Series{name, kind, help, labels})
+}
+
+func (m *Metrics) counters(name, help string, labels ...string) *prometheus.CounterVec {
+	m.describe(name, "counter", help, labels)
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	m.registry.MustRegister(v)
+	return v
+}
+
+func (m *Metrics) counter(name, help string) prometheus.Counter {
+	return m.counters(name, help).WithLabelValues()
+}
+
+func (m *Metrics) gauges(name, help string, labels ...string) *prometheus.GaugeVec {
+	m.describe(name, "gauge", help, labels)
+	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	m.registry.MustRegister(v)
+	return v
+}
+
+func (m *Metrics) gauge(name, help string) prometheus.Gauge {
+	return m.gauges(name, help).WithLabelValues()
+}
+
+// lateGauge is registered when its value becomes known: a timestamp of 0 would be a lie.
+func (m *Metrics) lateGauge(name, help string) prometheus.Gauge {
+	m.describe(name, "gauge", help, nil)
+	return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+}
+
+func (m *Metrics) histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	m.describe(name, "histogram", help, labels)
+	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: name, Help: help, Buckets: buckets,
+		NativeHistogramBucketFactor: 1.2, NativeHistogramMaxBucketNumber: 80, NativeHistogramMinResetDuration: time.Hour,
+	}, labels)
+	m.registry.MustRegister(v)
+	return v
+}
+
+func (m *Metrics) histogram(name, help string, buckets []float64) prometheus.Histogram {
+	return m.histograms(name, help, buckets).WithLabelValues().(prometheus.Histogram)
+}
