@@ -190,3 +190,14 @@ func fits(path string, key crypto.PublicKey, algorithm string) error {
 	}
 	return fmt.Errorf("%q: this kind of key is not supported: want RSA, EC or Ed25519", path)
 }
+
+// KeyCount returns how many keys can verify tokens of the gateway's own issuer.
+func (c *Config) KeyCount() int {
+	switch {
+	case c.keys == nil:
+		return 0
+	case c.keys.extra != nil:
+		return 2
+	}
+	return 1
+}

@@ -121,41 +121,58 @@ func (v *verifier) signature(token string, p parsed) Verdict {
 	return Verdict{Reason: Signature}
 }
 
-// judge applies the claims' rules, in the order of Reasons.
+// claimRule is one line of the decision table that looks at claims.
+type claimRule struct {
+	reason Reason
+	broken func(c *Config, t *claims, now float64) bool
+}
+
+// claimRules are tried in this order; the first broken one is the reason.
+var claimRules = []claimRule{
+	{Issuer, func(c *Config, t *claims, _ float64) bool { return c.CheckIssuer && t.issuer != c.Issuer }},
+	{Audience, func(c *Config, t *claims, _ float64) bool {
+		return c.CheckAudience && !slices.Contains(t.audience, c.Audience)
+	}},
+	{NoExpiry, func(c *Config, t *claims, _ float64) bool { return c.RequireExpiry && !t.hasExpiry }},
+	{Expired, func(c *Config, t *claims, now float64) bool { return t.hasExpiry && now >= t.expiry+c.Leeway.Seconds() }},
+	{NotYetValid, func(c *Config, t *claims, now float64) bool { return now < max(t.notBefore, t.issuedAt)-c.Leeway.Seconds() }},
+	{NoJTI, func(c *Config, t *claims, _ float64) bool { return c.RequireJTI && !t.hasID }},
+	{Environment, func(c *Config, t *claims, _ float64) bool {
+		_, foreign := environmentOf(t.environment, c.Environment)
+		return c.Rule != RuleOff && foreign
+	}},
+	{NoEnvironment, func(c *Config, t *claims, _ float64) bool {
+		return c.Rule != RuleOff && c.DenyMissing && t.environment == nil
+	}},
+}
+
+// judge applies the claim rules to a token whose signature verified.
 func (v *verifier) judge(out *Verdict, p parsed) {
-	c, claims := v.c, p.claims
-	out.Subject, out.ID = claims.subject, claims.id
-	out.Unbound = claims.environment == nil
-	out.Environment, out.Foreign = environmentOf(claims.environment, c.Environment)
-	now := float64(v.now().UnixNano()) / 1e9
-	leeway := c.Leeway.Seconds()
-	if claims.hasExpiry && claims.expiry > 0 && claims.expiry < 1<<53 {
-		out.Expiry = time.Unix(int64(claims.expiry), 0)
+	c, t := v.c, &p.claims
+	out.Subject, out.ID = t.subject, t.id
+	out.Unbound = t.environment == nil
+	out.Environment, out.Foreign = environmentOf(t.environment, c.Environment)
+	if t.hasExpiry && t.expiry > 0 && t.expiry < 1<<53 {
+		out.Expiry = time.Unix(int64(t.expiry), 0)
 	}
 	out.Reason = None
-	switch {
-	case c.CheckIssuer && claims.issuer != c.Issuer:
-		out.Reason = Issuer
-	case c.CheckAudience && !slices.Contains(claims.audience, c.Audience):
-		out.Reason = Audience
-	case c.RequireExpiry && !claims.hasExpiry:
-		out.Reason = NoExpiry
-	case claims.hasExpiry && now >= claims.expiry+leeway:
-		out.Reason = Expired
-	case now < claims.notBefore-leeway || now < claims.issuedAt-leeway:
-		out.Reason = NotYetValid
-	case c.RequireJTI && !claims.hasID:
-		out.Reason = NoJTI
-	case c.Rule == RuleOff:
-	case out.Foreign:
-		out.Reason, out.Detail = Environment, mismatch(out.Environment, c.Environment)
-	case out.Unbound && c.DenyMissing:
-		out.Reason = NoEnvironment
+	now := v.seconds()
+	for i := range claimRules {
+		if claimRules[i].broken(c, t, now) {
+			out.Reason = claimRules[i].reason
+			break
+		}
+	}
+	if out.Reason == Environment {
+		out.Detail = mismatch(out.Environment, c.Environment)
 	}
 	if c.Rule == RuleReport && (out.Reason == Environment || out.Reason == NoEnvironment) {
 		out.Reason, out.Reported = None, out.Reason
 	}
 }
+
+// seconds is the time as NumericDate (RFC 7519, section 2).
+func (v *verifier) seconds() float64 { return float64(v.now().UnixNano()) / 1e9 }
 
 // underGatewayKey tells whether the gateway would find this token's signature good, read as leniently as its own parser
 // reads (PyJWT cuts at the last dot, and its base64 decoder skips foreign characters). It is for the header that a

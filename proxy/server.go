@@ -1,0 +1,180 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"envgate/authz"
+	"envgate/metrics"
+)
+
+// Server is the sidecar: the traffic listener, the admin listener, and their life from start to drain.
+type Server struct {
+	config  *authz.Config
+	proxy   *Proxy
+	log     *slog.Logger
+	traffic *http.Server
+	admin   *http.Server
+
+	trafficAddress, adminAddress net.Addr
+
+	drainOnce sync.Once
+	delayOver chan struct{} // closed when a drain's delay has passed
+}
+
+// Limits of what a client may take up before it is judged.
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	minHeaderBytes    = 64 << 10
+	exposureInterval  = 30 * time.Second
+)
+
+// NewServer returns the sidecar for one configuration. Nothing listens yet.
+func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
+	m := metrics.New(c, b)
+	m.Keys(c.Issuer, c.KeyCount())
+	s := &Server{config: c, proxy: New(c, m, logger), log: logger, delayOver: make(chan struct{})}
+	quiet := quietLog(logger, m)
+	log.SetFlags(0)
+	log.SetOutput(quiet.Writer()) // net/http's transport has no logger of its own
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	s.traffic = &http.Server{
+		Handler: s.proxy, ErrorLog: quiet, Protocols: protocols,
+		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes:               max(minHeaderBytes, 3*c.MaxTokenBytes),
+		DisableGeneralOptionsHandler: true, // OPTIONS * is judged like any other request
+	}
+	s.admin = &http.Server{
+		Handler: s.adminHandler(b), ErrorLog: quiet,
+		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10,
+	}
+	return s
+}
+
+// Start opens both listeners and serves until Stop. It returns when they are open, or with the first error.
+func (s *Server) Start() error {
+	traffic, err := net.Listen("tcp", s.config.Listen)
+	if err != nil {
+		return fmt.Errorf("ENVGATE_LISTEN: %w", err)
+	}
+	admin, err := net.Listen("tcp", s.config.AdminListen)
+	if err != nil {
+		_ = traffic.Close()
+		return fmt.Errorf("ENVGATE_ADMIN_LISTEN: %w", err)
+	}
+	s.trafficAddress, s.adminAddress = traffic.Addr(), admin.Addr()
+	s.proxy.warnings.checkExposure()
+	go s.serve(s.traffic, traffic)
+	go s.serve(s.admin, admin)
+	s.proxy.metrics.Ready(s.ready())
+	s.log.Info("listening", "address", traffic.Addr().String(), "admin", admin.Addr().String(),
+		"upstream", s.config.Upstream.String(), "environment", s.config.Environment, "mode", s.config.Mode, "environment_rule", s.config.Rule)
+	return nil
+}
+
+func (s *Server) serve(server *http.Server, l net.Listener) {
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		s.log.Error("a listener failed", "address", l.Addr().String(), "error", err.Error())
+	}
+}
+
+// Addresses returns where traffic and admin are served, once started.
+func (s *Server) Addresses() (traffic, admin string) {
+	return s.trafficAddress.String(), s.adminAddress.String()
+}
+
+// Metrics returns the sidecar's metrics.
+func (s *Server) Metrics() *metrics.Metrics { return s.proxy.metrics }
+
+// Warnings returns the active configuration warnings.
+func (s *Server) Warnings() []authz.Warning { return s.proxy.warnings.list() }
+
+// Run serves until a signal arrives, then drains and stops. A second signal cuts the delay short.
+func (s *Server) Run(signals <-chan os.Signal) error {
+	if err := s.Start(); err != nil {
+		return err
+	}
+	ticker := time.NewTicker(exposureInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			s.proxy.warnings.checkExposure()
+			continue
+		case sig := <-signals:
+			s.log.Info("stopping", "signal", sig.String())
+		}
+		break
+	}
+	if !s.proxy.draining.Load() { // a signal after a drain skips the delay
+		s.Drain()
+		select {
+		case <-s.delayOver:
+		case <-signals:
+		}
+	}
+	s.Stop()
+	return nil
+}
+
+// Drain makes the sidecar unready at once, and ends the streams when the delay has passed. It goes on serving, with
+// Connection: close, until it is stopped.
+func (s *Server) Drain() {
+	s.drainOnce.Do(func() {
+		s.proxy.draining.Store(true)
+		s.proxy.metrics.Ready(false)
+		s.log.Info("draining", "delay", s.config.DrainDelay.String(), "timeout", s.config.DrainTimeout.String())
+		time.AfterFunc(s.config.DrainDelay, func() {
+			close(s.delayOver)
+			s.proxy.streams.endAll(s.config.DrainTimeout / 2)
+		})
+	})
+}
+
+// Stop closes the listeners, ends the streams in turn, and waits for requests in flight, at most the drain timeout.
+func (s *Server) Stop() {
+	s.proxy.draining.Store(true)
+	s.proxy.metrics.Ready(false)
+	ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
+	defer cancel()
+	go s.proxy.streams.endAll(s.config.DrainTimeout / 2)
+	err := s.traffic.Shutdown(ctx)
+	for err == nil && s.proxy.streams.count() > 0 { // upgraded connections are not the server's any more
+		select {
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	if err != nil {
+		s.log.Warn("requests were cut off", "streams", s.proxy.streams.count())
+		_ = s.traffic.Close()
+	}
+	_ = s.admin.Close()
+	s.proxy.upstream.transport.CloseIdleConnections()
+	s.log.Info("stopped")
+}
+
+// ready tells whether traffic should come here: not draining, and a key to verify with (report mode needs none).
+func (s *Server) ready() bool { return s.notReadyBecause() == "" }
+
+func (s *Server) notReadyBecause() string {
+	switch {
+	case s.proxy.draining.Load():
+		return "draining"
+	case s.config.KeyCount() == 0 && s.config.Mode != authz.ModeReport:
+		return "no key"
+	}
+	return ""
+}

@@ -1,0 +1,106 @@
+package proxy
+
+import (
+	"io"
+	"mime"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"envgate/metrics"
+)
+
+// streams knows every open stream, so that a drain can end each of them properly.
+type streams struct {
+	metrics *metrics.Metrics
+	mu      sync.Mutex
+	open    map[stream]struct{}
+}
+
+// stream is an answer that doesn't end by itself.
+type stream interface{ end() }
+
+func newStreams(m *metrics.Metrics) *streams {
+	return &streams{metrics: m, open: map[stream]struct{}{}}
+}
+
+// add counts a stream in; the returned function takes it out again.
+func (s *streams) add(kind string, st stream) (closed func()) {
+	counted := s.metrics.StreamOpened(kind)
+	s.mu.Lock()
+	s.open[st] = struct{}{}
+	s.mu.Unlock()
+	return func() {
+		s.mu.Lock()
+		delete(s.open, st)
+		s.mu.Unlock()
+		counted()
+	}
+}
+
+func (s *streams) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}
+
+// endAll ends the open streams in turn, spread over at most the given time, so that their clients don't all come back
+// elsewhere at once.
+func (s *streams) endAll(over time.Duration) {
+	s.mu.Lock()
+	open := make([]stream, 0, len(s.open))
+	for st := range s.open {
+		open = append(open, st)
+	}
+	s.mu.Unlock()
+	if len(open) == 0 {
+		return
+	}
+	pause := min(over/time.Duration(len(open)), 20*time.Millisecond)
+	for _, st := range open {
+		st.end()
+		time.Sleep(pause)
+	}
+}
+
+func (e *exchange) closeStream() {
+	if e.streamClosed != nil {
+		e.streamClosed()
+	}
+}
+
+func isEventStream(h http.Header) bool {
+	v := h.Get("Content-Type")
+	if len(v) < len("text/event-stream") {
+		return false
+	}
+	kind, _, _ := mime.ParseMediaType(v)
+	return kind == "text/event-stream"
+}
+
+// eventStream is the body of a text/event-stream answer.
+type eventStream struct {
+	io.ReadCloser
+	ended atomic.Bool
+}
+
+func (e *exchange) openEventStream(res *http.Response) {
+	s := &eventStream{ReadCloser: res.Body}
+	res.Body = s
+	e.streamClosed = e.p.streams.add("sse", s)
+}
+
+// end lets the client see a complete answer: the connection to the upstream is closed, and the body just ends.
+func (s *eventStream) end() {
+	s.ended.Store(true)
+	_ = s.Close()
+}
+
+func (s *eventStream) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p)
+	if err != nil && s.ended.Load() {
+		err = io.EOF
+	}
+	return n, err
+}

@@ -1,0 +1,184 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"envgate/authz"
+	"envgate/metrics"
+)
+
+// upstream is the one server behind the sidecar.
+type upstream struct {
+	url       *url.URL
+	transport *http.Transport
+	buffers   bufferPool
+	errorLog  *log.Logger
+}
+
+func newUpstream(c *authz.Config, logger *slog.Logger, m *metrics.Metrics) *upstream {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	u := &upstream{url: c.Upstream, errorLog: quietLog(logger, m)}
+	u.transport = &http.Transport{
+		Proxy:       nil, // HTTP_PROXY is not for a neighbour in the same pod
+		DialContext: dialer.DialContext,
+		// One upstream: all idle connections may be its. They close before the gateway's own keep-alive does, so that
+		// no request races into a closing connection.
+		MaxIdleConns: 0, MaxIdleConnsPerHost: 512, IdleConnTimeout: c.UpstreamIdleTimeout,
+		DisableCompression:     true, // or the answer would be decompressed on the way
+		ExpectContinueTimeout:  time.Second,
+		TLSHandshakeTimeout:    5 * time.Second,
+		MaxResponseHeaderBytes: 1 << 20,
+		ForceAttemptHTTP2:      false,
+		ReadBufferSize:         8 << 10,
+		WriteBufferSize:        8 << 10,
+	}
+	if c.Upstream.Scheme == "unix" {
+		u.url = &url.URL{Scheme: "http", Host: "unix"}
+		u.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return dialer.DialContext(ctx, "unix", c.Upstream.Path)
+		}
+	}
+	return u
+}
+
+// bufferPool lends the 32 KiB buffers that bodies are copied with.
+type bufferPool struct{ pool sync.Pool }
+
+func (b *bufferPool) Get() []byte {
+	if p, ok := b.pool.Get().(*[]byte); ok {
+		return *p
+	}
+	return make([]byte, 32<<10)
+}
+
+func (b *bufferPool) Put(p []byte) { b.pool.Put(&p) }
+
+// exchange is one request on its way through: ReverseProxy's hooks are its methods, so that they know the decision.
+type exchange struct {
+	p        *Proxy
+	w        http.ResponseWriter
+	r        *http.Request
+	decision authz.Decision
+	started  time.Time
+	sent     time.Time
+	received time.Time
+
+	badBody      atomic.Bool // the client's body could not be read
+	status       int
+	source       string
+	streamClosed func()
+}
+
+// forward sends the request on. Nothing is retried that net/http would not retry: requests without a body, of
+// idempotent methods, on a connection that was reused and had answered nothing yet.
+func (e *exchange) forward() {
+	defer e.closeStream()
+	h := e.w.Header()
+	h["Date"], h["Content-Type"] = nil, nil // or net/http would add what the upstream left out
+	u := e.p.upstream
+	proxy := httputil.ReverseProxy{
+		Rewrite: e.rewrite, Transport: e, ModifyResponse: e.modifyResponse, ErrorHandler: e.fail,
+		BufferPool: &u.buffers, ErrorLog: u.errorLog,
+	}
+	proxy.ServeHTTP(e.w, e.r)
+}
+
+// rewrite makes the outgoing request. ReverseProxy has dropped the hop-by-hop headers and those that the client named
+// so, and may have re-encoded the query: what was judged is put in their place.
+func (e *exchange) rewrite(pr *httputil.ProxyRequest) {
+	out, forward := pr.Out, e.decision.Forward
+	out.URL.Scheme, out.URL.Host = e.p.upstream.url.Scheme, e.p.upstream.url.Host
+	out.Host = e.r.Host
+	out.URL.RawQuery = forward.RawQuery
+	setHeader(out.Header, e.p.config.AuthHeader, forward.AuthHeader)
+	setHeader(out.Header, "Cookie", forward.Cookie)
+	if !authz.WebSocket(e.r.Header) { // h2c and the like: served as plain HTTP
+		out.Header.Del("Connection")
+		out.Header.Del("Upgrade")
+	}
+	e.p.headers.apply(e.r, out)
+	if e.r.ContentLength != 0 && out.Body != nil {
+		e.watchBody(out)
+	}
+}
+
+func setHeader(h http.Header, name string, values []string) {
+	if values == nil {
+		delete(h, name)
+		return
+	}
+	h[name] = values
+}
+
+// RoundTrip implements http.RoundTripper around the transport, to know how long the upstream took.
+func (e *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
+	e.sent = time.Now()
+	res, err := e.p.upstream.transport.RoundTrip(out)
+	e.received = time.Now()
+	return res, err
+}
+
+var errUnaskedUpgrade = errors.New("the upstream switched protocols unasked")
+
+// modifyResponse sees every answer of the upstream, before its headers go to the client.
+func (e *exchange) modifyResponse(res *http.Response) error {
+	took := e.received.Sub(e.started)
+	switch {
+	case res.StatusCode == http.StatusSwitchingProtocols:
+		if !authz.WebSocket(e.r.Header) || !authz.WebSocket(res.Header) {
+			return errUnaskedUpgrade
+		}
+		took = 0
+		e.openWebSocket(res)
+	case isEventStream(res.Header):
+		took = 0
+		e.openEventStream(res)
+	}
+	e.answered(res.StatusCode, metrics.FromUpstream, took)
+	e.p.metrics.Overhead(e.sent.Sub(e.started) + time.Since(e.received))
+	return nil
+}
+
+func (e *exchange) answered(status int, source string, took time.Duration) {
+	e.status, e.source = status, source
+	e.p.metrics.Answered(e.r.Method, status, source, took)
+}
+
+// fail answers when the upstream did not.
+func (e *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
+	switch {
+	case e.r.Context().Err() != nil:
+		e.p.metrics.ClientCanceled()
+		panic(http.ErrAbortHandler) // nobody is there to read an answer
+	case e.badBody.Load():
+		e.problem(http.StatusBadRequest, problem{Title: "Bad Request", Detail: "The request body can't be read"})
+		return
+	}
+	kind, status, detail := upstreamError(err)
+	e.p.metrics.UpstreamError(kind)
+	e.p.log.upstream(kind, e.r)
+	e.problem(status, problem{Title: http.StatusText(status), Detail: detail, Kind: kind})
+}
+
+// upstreamError sorts an error into one of metrics.UpstreamErrorKinds.
+func upstreamError(err error) (kind string, status int, detail string) {
+	var timeout net.Error
+	var op *net.OpError
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "timeout", http.StatusGatewayTimeout, "The gateway did not answer in time"
+	case errors.As(err, &op) && op.Op == "dial":
+		return "connect", http.StatusBadGateway, "The gateway can't be reached"
+	}
+	return "reset", http.StatusBadGateway, "The gateway broke off the connection"
+}

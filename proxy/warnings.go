@@ -1,0 +1,128 @@
+package proxy
+
+import (
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"envgate/authz"
+	"envgate/metrics"
+
+	"github.com/prometheus/procfs"
+)
+
+// warnings holds the active configuration warnings: those known at start, and those that only the running process sees.
+type warnings struct {
+	config  *authz.Config
+	metrics *metrics.Metrics
+	log     *slog.Logger
+
+	mu     sync.Mutex
+	active []authz.Warning
+}
+
+func newWarnings(c *authz.Config, m *metrics.Metrics, log *slog.Logger) *warnings {
+	w := &warnings{config: c, metrics: m, log: log}
+	for _, warning := range c.Warnings() {
+		w.raise(warning)
+	}
+	return w
+}
+
+// list returns the active warnings.
+func (w *warnings) list() []authz.Warning {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]authz.Warning(nil), w.active...)
+}
+
+// raise logs and counts a warning, once while it is active.
+func (w *warnings) raise(warning authz.Warning) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range w.active {
+		if a.Check == warning.Check {
+			return
+		}
+	}
+	w.active = append(w.active, warning)
+	w.metrics.Warn(warning.Check, true)
+	w.log.Warn(warning.Message, "check", warning.Check, "set", warning.Set)
+}
+
+// clear takes a warning back.
+func (w *warnings) clear(check string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, a := range w.active {
+		if a.Check == check {
+			w.active = append(w.active[:i], w.active[i+1:]...)
+			w.metrics.Warn(check, false)
+			w.log.Info("a configuration warning is over", "check", check)
+			return
+		}
+	}
+}
+
+// observe raises what only traffic can show.
+func (w *warnings) observe(r *http.Request, d *authz.Decision) {
+	if v := r.Header["X-Forwarded-Proto"]; len(v) > 0 && len(w.config.TrustedProxies) == 0 && w.config.PublicURL == nil &&
+		strings.EqualFold(v[0], "https") && r.TLS == nil {
+		w.raise(authz.RuntimeWarning(authz.ForwardedIgnored, ""))
+	}
+	for i := range d.Tokens {
+		if d.Tokens[i].BaseKey {
+			w.raise(authz.RuntimeWarning(authz.BaseKeySeen, ""))
+		}
+	}
+}
+
+// checkExposure looks whether a loopback upstream can be reached around the sidecar.
+func (w *warnings) checkExposure() {
+	if at := exposedOn(w.config); at != "" {
+		w.raise(authz.RuntimeWarning(authz.UpstreamExposed, at))
+	} else {
+		w.clear(authz.UpstreamExposed)
+	}
+}
+
+// Exposure returns upstream_exposed as a list of one, or nothing: what checkExposure would raise now.
+func Exposure(c *authz.Config) []authz.Warning {
+	if at := exposedOn(c); at != "" {
+		return []authz.Warning{authz.RuntimeWarning(authz.UpstreamExposed, at)}
+	}
+	return nil
+}
+
+// exposedOn returns the address other than loopback on which a loopback upstream's port listens, or "". It reads the
+// kernel's socket tables, which all containers of a pod share; where there are none, nothing can be said.
+func exposedOn(c *authz.Config) string {
+	host, port := c.Upstream.Hostname(), c.Upstream.Port()
+	if ip := net.ParseIP(host); c.Upstream.Scheme == "unix" || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return ""
+	}
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[c.Upstream.Scheme]
+	}
+	number, _ := strconv.ParseUint(port, 10, 16)
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return ""
+	}
+	const listen = 0x0a // TCP_LISTEN, include/net/tcp_states.h
+	for _, read := range []func() (procfs.NetTCP, error){fs.NetTCP, fs.NetTCP6} {
+		table, err := read()
+		if err != nil {
+			continue
+		}
+		for _, socket := range table {
+			if socket.St == listen && socket.LocalPort == number && !socket.LocalAddr.IsLoopback() {
+				return net.JoinHostPort(socket.LocalAddr.String(), port)
+			}
+		}
+	}
+	return ""
+}
