@@ -87,25 +87,14 @@ type Source struct {
 // Parse reads every setting, with flags before variables before defaults. It reports every problem, one line each,
 // joined; on error the Config is nil. Files are read here: secret files, the policy, the public key.
 func Parse(src Source) (*Config, error) {
-	environ := make(map[string]string, len(src.Environ))
-	for _, kv := range src.Environ {
-		if name, value, ok := strings.Cut(kv, "="); ok {
-			environ[name] = value
-		}
-	}
 	c := &Config{}
+	environ := src.environ()
 	raw := make(map[string]string, len(Settings))
 	set := make(map[string]bool, len(Settings))
 	var problems []error
 	for i := range Settings {
 		s := &Settings[i]
-		value, from := s.Default, "default"
-		if v, ok := environ[s.Name]; ok && (v != "" || s.EmptyCounts) {
-			value, from = v, "variable"
-		}
-		if v, ok := src.Flags[s.Name]; ok {
-			value, from = v, "flag"
-		}
+		value, from := src.value(s, environ)
 		raw[s.Name], set[s.Name] = value, from != "default"
 		if err := s.set(c, value); err != nil {
 			problems = append(problems, s.problem(value, err))
@@ -126,6 +115,47 @@ func Parse(src Source) (*Config, error) {
 	c.InKubernetes = environ["KUBERNETES_SERVICE_HOST"] != ""
 	c.UnknownSettings = unknownSettings(environ)
 	return c, nil
+}
+
+// ParseOnly reads just the named settings, leaving the rest of the Config empty: for commands that talk to a running
+// sidecar, which must work whatever the others say.
+func ParseOnly(src Source, names ...string) (*Config, error) {
+	c := &Config{}
+	environ := src.environ()
+	var problems []error
+	for i := range Settings {
+		s := &Settings[i]
+		if !slices.Contains(names, s.Name) {
+			continue
+		}
+		value, _ := src.value(s, environ)
+		if err := s.set(c, value); err != nil {
+			problems = append(problems, s.problem(value, err))
+		}
+	}
+	return c, errors.Join(problems...)
+}
+
+func (src Source) environ() map[string]string {
+	environ := make(map[string]string, len(src.Environ))
+	for _, kv := range src.Environ {
+		if name, value, ok := strings.Cut(kv, "="); ok {
+			environ[name] = value
+		}
+	}
+	return environ
+}
+
+// value returns a setting's raw value and its origin: flag, variable, default. An empty variable counts as unset, save
+// where emptiness itself must be refused.
+func (src Source) value(s *Setting, environ map[string]string) (value, from string) {
+	if v, ok := src.Flags[s.Name]; ok {
+		return v, "flag"
+	}
+	if v, ok := environ[s.Name]; ok && (v != "" || s.EmptyCounts) {
+		return v, "variable"
+	}
+	return s.Default, "default"
 }
 
 // problem words one broken setting: its name, its value (never a secret's) and what is allowed.

@@ -135,7 +135,9 @@ var claimRules = []claimRule{
 	}},
 	{NoExpiry, func(c *Config, t *claims, _ float64) bool { return c.RequireExpiry && !t.hasExpiry }},
 	{Expired, func(c *Config, t *claims, now float64) bool { return t.hasExpiry && now >= t.expiry+c.Leeway.Seconds() }},
-	{NotYetValid, func(c *Config, t *claims, now float64) bool { return now < max(t.notBefore, t.issuedAt)-c.Leeway.Seconds() }},
+	{NotYetValid, func(c *Config, t *claims, now float64) bool {
+		return now < max(t.notBefore, t.issuedAt)-c.Leeway.Seconds()
+	}},
 	{NoJTI, func(c *Config, t *claims, _ float64) bool { return c.RequireJTI && !t.hasID }},
 	{Environment, func(c *Config, t *claims, _ float64) bool {
 		_, foreign := environmentOf(t.environment, c.Environment)

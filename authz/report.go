@@ -1,0 +1,104 @@
+package authz
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// Report is everything that is decided at run time, said beforehand: what `envgate check` prints.
+type Report struct {
+	Settings []Origin  `json:"settings,omitempty"`
+	Rule     Rule      `json:"environment_rule,omitempty"`
+	Warnings []Warning `json:"warnings"`
+	Routes   []Route   `json:"routes,omitempty"`
+	Tokens   []string  `json:"tokens,omitempty"`
+	Errors   []string  `json:"errors,omitempty"`
+}
+
+// NewReport reports on a parsed configuration; more are warnings that only the running system shows.
+func NewReport(c *Config, more ...Warning) Report {
+	return Report{Settings: c.Origins, Rule: c.Rule, Warnings: append(append([]Warning{}, c.Warnings()...), more...), Routes: c.Policy.Routes, Tokens: c.tokenSources()}
+}
+
+// tokenSources says in words where credentials are looked for.
+func (c *Config) tokenSources() (list []string) {
+	list = append(list, "header "+c.AuthHeader+" with the Bearer scheme")
+	if c.AuthHeader != "Authorization" {
+		list = append(list, "header Authorization, where a Bearer token verifies under a key of the gateway: it can only refuse")
+	}
+	for _, name := range c.Policy.Tokens.Cookies {
+		list = append(list, "cookie "+name)
+	}
+	for _, q := range c.Policy.Tokens.Query {
+		list = append(list, "query parameter "+q.Name+" on "+q.Path)
+	}
+	for _, p := range c.Policy.Basic {
+		list = append(list, "a lone Basic header on "+p)
+	}
+	return list
+}
+
+// Text writes the report for people.
+func (r Report) Text(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(t, "SETTING\tVALUE\tFROM\n")
+	for _, o := range r.Settings {
+		value := Printable(o.Value)
+		if value == "" {
+			value = "-"
+		}
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", o.Name, value, o.From)
+	}
+	_, _ = fmt.Fprintf(t, "\nThe environment rule in force: %s\n", r.Rule)
+	_, _ = fmt.Fprintf(t, "\nTokens are looked for in:\n")
+	for _, s := range r.Tokens {
+		_, _ = fmt.Fprintf(t, "  %s\n", s)
+	}
+	_, _ = fmt.Fprintf(t, "\nROUTE\tMETHODS\tACCESS\n")
+	for _, route := range r.Routes {
+		methods := strings.Join(route.Methods, " ")
+		if methods == "" {
+			methods = "all"
+		}
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", route, methods, route.Access)
+	}
+	_, _ = fmt.Fprintf(t, "everything else, what ends in /mcp, and upgrades\tall\tprotected\n")
+	_, _ = fmt.Fprintf(t, "\n%d warnings\n", len(r.Warnings))
+	for _, warning := range r.Warnings {
+		_, _ = fmt.Fprintf(t, "  %s: %s; %s\n", warning.Check, warning.Message, warning.Set)
+	}
+	return t.Flush()
+}
+
+// Text writes the inspection for people, one line a check.
+func (in Inspection) Text(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, c := range in.Checks {
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", c.Name, c.Result, c.Text)
+	}
+	if len(in.Claims) > 0 {
+		_, _ = fmt.Fprintln(t, "\nClaims:")
+		for _, c := range in.Claims {
+			_, _ = fmt.Fprintf(t, "  %s\t%s\n", c.Name, c.Value)
+		}
+	}
+	if in.Others != "" {
+		_, _ = fmt.Fprintf(t, "  others\t%s\n", in.Others)
+	}
+	_, _ = fmt.Fprintf(t, "\nDecision: %s\n", in.Line())
+	return t.Flush()
+}
+
+// Line is the decision in one line.
+func (in Inspection) Line() string {
+	if in.Reason == None {
+		return string(in.Decision)
+	}
+	line := string(in.Decision) + ", " + string(in.Reason)
+	if in.Detail != "" {
+		line += ": " + in.Detail
+	}
+	return line
+}

@@ -1,0 +1,464 @@
+// Envgate is a reverse-proxy authentication sidecar: it stands beside a gateway that can't defend itself, verifies every
+// bearer token and its environment, and only then forwards. This file is the command line, and nothing but that.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"syscall"
+	"time"
+
+	"envgate/authz"
+	"envgate/deploy"
+	"envgate/metrics"
+	"envgate/proxy"
+
+	"github.com/urfave/cli/v2"
+)
+
+// version is set by -ldflags "-X main.version=…".
+var version = "dev"
+
+// Exit codes.
+const (
+	exitDone  = 0
+	exitWrong = 1 // looked at and found wrong, or failed at run time
+	exitUsage = 2 // wrong use, or serve with a bad configuration
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr)) }
+
+// failure is an error with the exit code that it means.
+type failure struct {
+	code int
+	err  error
+}
+
+func (f failure) Error() string { return f.err.Error() }
+
+func usage(format string, args ...any) error { return failure{exitUsage, fmt.Errorf(format, args...)} }
+
+// command line state, shared by all commands.
+type program struct {
+	environ []string
+	flags   map[string]string // by setting name
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+}
+
+// run is main without the process: it returns the exit code. Every error is one line on stderr.
+func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &program{environ: environ, flags: map[string]string{}, stdin: stdin, stdout: stdout, stderr: stderr}
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") && !isHelp(args[0]) {
+		args = append([]string{"serve"}, args...) // the default command
+	}
+	err := p.app().Run(append([]string{"envgate"}, args...))
+	if err == nil {
+		return exitDone
+	}
+	for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
+		_, _ = fmt.Fprintln(stderr, "envgate:", line)
+	}
+	var f failure
+	if errors.As(err, &f) {
+		return f.code
+	}
+	return exitUsage
+}
+
+func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" }
+
+func (p *program) app() *cli.App {
+	settings := p.settingFlags()
+	admin := pick(settings, "admin-listen")
+	output := &cli.StringFlag{Name: "output", Value: "text", Usage: "text, or json for programs"}
+	file := &cli.StringFlag{Name: "file", Usage: "read the token from this file; - is standard input, as is no token at all"}
+	commands := []*cli.Command{
+		{Name: "serve", Usage: "run the sidecar (the default)", Flags: settings, Action: noArguments(p.serve)},
+		{Name: "check", Usage: "print the settings, the warnings and the routes, and tell whether they are good", Flags: with(settings, output), Action: noArguments(p.check)},
+		{Name: "policy", Usage: "print the built-in policy", Action: noArguments(p.policy)},
+		{Name: "token", Usage: "mint, inspect or verify a token", Action: wantCommand("mint, inspect or verify"), Subcommands: []*cli.Command{
+			{Name: "mint", Usage: "print a new token, signed as the gateway signs", Flags: with(settings, p.mintFlags()...), Action: noArguments(p.mint)},
+			{Name: "inspect", Usage: "explain what would be decided about a token, and why", ArgsUsage: "[TOKEN]", Flags: with(settings, output, file), Action: p.inspect},
+			{Name: "verify", Usage: "exit 0 if a token would be accepted, else 1", ArgsUsage: "[TOKEN]", Flags: with(settings, output, file), Action: p.verify},
+		}},
+		{Name: "healthcheck", Usage: "exit 0 if the sidecar in this pod is ready", Flags: with(admin, &cli.BoolFlag{Name: "live", Usage: "ask whether it is live instead"}), Action: noArguments(p.healthcheck)},
+		{Name: "drain", Usage: "make the sidecar in this pod drain, and wait until the delay has passed", Flags: with(pick(settings, "admin-listen", "drain-delay")), Action: noArguments(p.drain)},
+		{Name: "demo", Usage: "show it all on a small stand-in gateway", Flags: demoFlags(), Action: noArguments(p.demo)},
+		{Name: "version", Usage: "print the version", Flags: []cli.Flag{output}, Action: noArguments(p.version)},
+	}
+	strict(commands)
+	return &cli.App{
+		Name: "envgate", Usage: "keep other environments' tokens out of a gateway", HideVersion: true, HideHelpCommand: true,
+		Commands: commands, Action: wantCommand("serve, check, policy, token, healthcheck, drain, demo or version"),
+		Writer: p.stdout, ErrWriter: p.stderr, OnUsageError: usageError, ExitErrHandler: func(*cli.Context, error) {},
+	}
+}
+
+// strict makes wrong use an error on standard error: the library would print help to standard output.
+func strict(commands []*cli.Command) {
+	for _, c := range commands {
+		c.OnUsageError, c.HideHelpCommand = usageError, true
+		strict(c.Subcommands)
+	}
+}
+
+func usageError(_ *cli.Context, err error, _ bool) error { return failure{exitUsage, err} }
+
+func wantCommand(allowed string) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if c.Args().Present() {
+			return usage("unknown command %q: want %s", authz.Printable(c.Args().First()), allowed)
+		}
+		return usage("no command: want %s", allowed)
+	}
+}
+
+// noArguments refuses stray arguments, and flags behind them, which the library would ignore.
+func noArguments(action cli.ActionFunc) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if c.Args().Present() {
+			return usage("unexpected argument %q: %s takes none", authz.Printable(c.Args().First()), c.Command.Name)
+		}
+		return action(c)
+	}
+}
+
+// settingFlag collects what is given on the command line; parsing it is authz's business. It shows the declared
+// default in --help, never a variable's value.
+type settingFlag struct {
+	p       *program
+	setting *authz.Setting
+}
+
+func (f *settingFlag) Set(v string) error { f.p.flags[f.setting.Name] = v; return nil }
+func (f *settingFlag) String() string     { return "" }
+
+// IsBoolFlag lets --strict stand for --strict=true.
+func (f *settingFlag) IsBoolFlag() bool {
+	return f.setting != nil && (f.setting.Default == "true" || f.setting.Default == "false")
+}
+
+func (p *program) settingFlags() (flags []cli.Flag) {
+	for i := range authz.Settings {
+		s := &authz.Settings[i]
+		if s.Flag == "" {
+			continue
+		}
+		flags = append(flags, &cli.GenericFlag{
+			Name: s.Flag, Usage: s.Help + " [" + s.Name + "]", DefaultText: s.Default, Value: &settingFlag{p, s},
+		})
+	}
+	return flags
+}
+
+func pick(flags []cli.Flag, names ...string) (picked []cli.Flag) {
+	for _, f := range flags {
+		for _, name := range names {
+			if f.Names()[0] == name {
+				picked = append(picked, f)
+			}
+		}
+	}
+	return picked
+}
+
+func with(flags []cli.Flag, more ...cli.Flag) []cli.Flag {
+	return append(append([]cli.Flag{}, flags...), more...)
+}
+
+// config parses the settings; on a bad one it fails with the given code.
+func (p *program) config(code int) (*authz.Config, error) {
+	c, err := authz.Parse(authz.Source{Flags: p.flags, Environ: p.environ})
+	if err != nil {
+		return nil, failure{code, err}
+	}
+	return c, nil
+}
+
+func (p *program) serve(*cli.Context) error {
+	c, err := p.config(exitUsage)
+	if err != nil {
+		return err
+	}
+	if ws := c.Warnings(); c.Strict && len(ws) > 0 {
+		return failure{exitUsage, strictError(ws)}
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	if err := proxy.NewServer(c, build(), newLogger(c, p.stderr)).Run(signals); err != nil {
+		return failure{exitWrong, err}
+	}
+	return nil
+}
+
+// strictError has a line for each warning.
+func strictError(ws []authz.Warning) error {
+	var errs []error
+	for _, w := range ws {
+		errs = append(errs, fmt.Errorf("ENVGATE_STRICT: warning %s: %s; %s", w.Check, w.Message, w.Set))
+	}
+	return errors.Join(errs...)
+}
+
+func newLogger(c *authz.Config, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.LogLevel)) // checked by authz
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "text" {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+func build() metrics.Build {
+	b := metrics.Build{Version: version, GoVersion: runtime.Version()}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				b.Revision = s.Value
+			}
+		}
+	}
+	return b
+}
+
+func (p *program) check(c *cli.Context) error {
+	asJSON, err := wantsJSON(c)
+	if err != nil {
+		return err
+	}
+	config, err := p.config(exitWrong)
+	if err != nil {
+		if asJSON {
+			return errors.Join(p.json(authz.Report{Errors: strings.Split(err.Error(), "\n"), Warnings: []authz.Warning{}}), err)
+		}
+		return err
+	}
+	report := authz.NewReport(config, proxy.Exposure(config)...)
+	if err := p.print(asJSON, report, report.Text); err != nil {
+		return err
+	}
+	if config.Strict && len(report.Warnings) > 0 {
+		return failure{exitWrong, strictError(report.Warnings)}
+	}
+	return nil
+}
+
+func wantsJSON(c *cli.Context) (bool, error) {
+	switch o := c.String("output"); o {
+	case "json":
+		return true, nil
+	case "text":
+		return false, nil
+	default:
+		return false, usage("output: %q: want text or json", authz.Printable(o))
+	}
+}
+
+func (p *program) print(asJSON bool, v any, text func(io.Writer) error) error {
+	if asJSON {
+		return p.json(v)
+	}
+	return text(p.stdout)
+}
+
+func (p *program) json(v any) error {
+	e := json.NewEncoder(p.stdout)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+func (p *program) policy(*cli.Context) error {
+	text, err := authz.PolicyText("contextforge")
+	if err != nil {
+		return err
+	}
+	_, err = p.stdout.Write(text)
+	return err
+}
+
+func (p *program) mintFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "subject", Usage: "the user's e-mail address (required)"},
+		&cli.StringFlag{Name: "kind", Value: authz.KindSession, Usage: "session, as from a login, or api, as from POST /tokens"},
+		&cli.BoolFlag{Name: "admin", Usage: "claim is_admin"},
+		&cli.DurationFlag{Name: "expires-in", Value: time.Hour, Usage: "lifetime"},
+		&cli.StringFlag{Name: "token-environment", DefaultText: "this environment", Usage: "the env claim"},
+		&cli.BoolFlag{Name: "no-token-environment", Usage: "leave the env claim out, as legacy gateways do"},
+		&cli.StringFlag{Name: "id", DefaultText: "random", Usage: "the jti claim"},
+	}
+}
+
+func (p *program) mint(c *cli.Context) error {
+	config, err := p.config(exitUsage)
+	if err != nil {
+		return err
+	}
+	environment := config.Environment
+	switch {
+	case c.Bool("no-token-environment") && c.IsSet("token-environment"):
+		return usage("token-environment: given together with no-token-environment: want one of the two")
+	case c.Bool("no-token-environment"):
+		environment = ""
+	case c.IsSet("token-environment"):
+		if environment = c.String("token-environment"); environment == "" {
+			return usage("token-environment: empty: want a name, or --no-token-environment")
+		}
+	}
+	now := time.Now()
+	token, err := config.Mint(authz.MintOptions{
+		Kind: c.String("kind"), Subject: c.String("subject"), Admin: c.Bool("admin"), Environment: environment,
+		ID: c.String("id"), IssuedAt: now, Expiry: now.Add(c.Duration("expires-in")),
+	})
+	if err != nil {
+		return failure{exitUsage, err}
+	}
+	_, err = fmt.Fprintln(p.stdout, token)
+	return err
+}
+
+// token reads the one token that a command is about: argument, file or standard input.
+func (p *program) token(c *cli.Context) (string, error) {
+	path := c.String("file")
+	if c.NArg() > 1 {
+		return "", usage("%d arguments: want one token, and flags before it", c.NArg())
+	}
+	if c.NArg() == 1 {
+		if c.IsSet("file") {
+			return "", usage("a token and --file: want one of the two")
+		}
+		if strings.HasPrefix(c.Args().First(), "-") && c.Args().First() != "-" {
+			return "", usage("flags go before the token")
+		}
+		if c.Args().First() != "-" {
+			return trimToken(c.Args().First()), nil
+		}
+	}
+	in := p.stdin
+	if path != "" && path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return "", usage("file: %q: %w", authz.Printable(path), errors.Unwrap(err))
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, 1<<20))
+	if err != nil {
+		return "", failure{exitWrong, err}
+	}
+	if token := trimToken(string(b)); token != "" {
+		return token, nil
+	}
+	return "", usage("no token: want one as argument, in --file or on standard input")
+}
+
+func trimToken(s string) string {
+	s = strings.TrimSpace(s)
+	if len(s) > 7 && strings.EqualFold(s[:7], "bearer ") {
+		s = strings.TrimSpace(s[7:])
+	}
+	return s
+}
+
+func (p *program) inspection(c *cli.Context, code int) (in authz.Inspection, asJSON bool, err error) {
+	if asJSON, err = wantsJSON(c); err != nil {
+		return in, asJSON, err
+	}
+	token, err := p.token(c)
+	if err != nil {
+		return in, asJSON, err
+	}
+	config, err := p.config(code)
+	if err != nil {
+		return in, asJSON, err
+	}
+	return authz.New(config).Inspect(token), asJSON, nil
+}
+
+func (p *program) inspect(c *cli.Context) error {
+	in, asJSON, err := p.inspection(c, exitUsage)
+	if err != nil {
+		return err
+	}
+	return p.print(asJSON, in, in.Text)
+}
+
+func (p *program) verify(c *cli.Context) error {
+	in, asJSON, err := p.inspection(c, exitWrong)
+	if err != nil {
+		return err
+	}
+	short := struct {
+		Decision authz.Outcome `json:"decision"`
+		Reason   authz.Reason  `json:"reason"`
+	}{in.Decision, in.Reason}
+	if asJSON {
+		err = p.json(short)
+	} else if in.Decision == authz.Accepted {
+		_, err = fmt.Fprintln(p.stdout, in.Line())
+	}
+	if err == nil && in.Decision != authz.Accepted {
+		return failure{exitWrong, errors.New(in.Line())}
+	}
+	return err
+}
+
+func (p *program) healthcheck(c *cli.Context) error {
+	return p.ask(func(config *authz.Config) error { return proxy.Healthcheck(config, c.Bool("live")) })
+}
+
+func (p *program) drain(*cli.Context) error { return p.ask(proxy.RequestDrain) }
+
+// ask runs a question to the sidecar in this pod. Only the settings that lead there must be good.
+func (p *program) ask(question func(*authz.Config) error) error {
+	c, err := authz.ParseOnly(authz.Source{Flags: p.flags, Environ: p.environ}, "ENVGATE_ADMIN_LISTEN", "ENVGATE_DRAIN_DELAY")
+	if err != nil {
+		return failure{exitUsage, err}
+	}
+	if err := question(c); err != nil {
+		return failure{exitWrong, err}
+	}
+	return nil
+}
+
+func demoFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "stay", Usage: "keep running, and print addresses and curl lines"},
+		&cli.StringFlag{Name: "gateway", Usage: "URL of a real gateway instead of the stand-in"},
+	}
+}
+
+func (p *program) demo(c *cli.Context) error {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	err := deploy.Demo(deploy.DemoOptions{Out: p.stdout, Stay: c.Bool("stay"), Gateway: c.String("gateway"), Environ: p.environ, Stop: signals, Build: build()})
+	if err != nil {
+		return failure{exitWrong, err}
+	}
+	return nil
+}
+
+func (p *program) version(c *cli.Context) error {
+	asJSON, err := wantsJSON(c)
+	if err != nil {
+		return err
+	}
+	b := build()
+	if asJSON {
+		return p.json(map[string]string{"version": b.Version, "revision": b.Revision, "goversion": b.GoVersion})
+	}
+	_, err = fmt.Fprintln(p.stdout, strings.TrimSpace(strings.Join([]string{"envgate", b.Version, b.Revision, b.GoVersion}, " ")))
+	return err
+}
