@@ -1,0 +1,181 @@
+package proxy
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+	"time"
+
+	"envgate/authz"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// forged keeps header and claims of a good token and changes its signature.
+func forged(t testing.TB) string {
+	good := token(t, nil)
+	return good[:strings.LastIndexByte(good, '.')] + "." + strings.Repeat("A", 43)
+}
+
+func segment(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+
+// TestEveryReasonIsReachedByARealRequest also looks at status, detail and challenge as a client reads them, and at the
+// counter. Nothing refused arrives upstream.
+func TestEveryReasonIsReachedByARealRequest(t *testing.T) {
+	const invalid = "Invalid authentication credentials"
+	seen := map[authz.Reason]bool{}
+	for _, row := range []struct {
+		reason   authz.Reason
+		status   int
+		detail   string
+		settings []string
+		method   string
+		target   string
+		lines    []string
+	}{
+		{"method_not_allowed", 405, "Method not allowed", nil, "TRACE", "/tools", nil},
+		{"bad_path", 400, "Bad request path", nil, "GET", "/a%2fb|c", nil},
+		{"no_token", 401, "Authorization token required", nil, "GET", "/tools", nil},
+		{"ambiguous_credential", 400, invalid, nil, "GET", "/tools", []string{bearer(token(t, nil)), bearer(token(t, nil))}},
+		{"ambiguous_credential", 401, invalid, nil, "GET", "/tools", []string{`Cookie: jwt_token="` + token(t, nil) + `"`}},
+		{"unsupported_scheme", 401, invalid, nil, "GET", "/tools", []string{"Authorization: Basic dXNlcjpwYXNz"}},
+		{"too_large", 401, invalid, []string{"ENVGATE_MAX_TOKEN_BYTES=512"}, "GET", "/tools", []string{bearer(strings.Repeat("a", 513))}},
+		{"malformed", 401, invalid, nil, "GET", "/tools", []string{bearer("not-a-token")}},
+		{"algorithm", 401, invalid, nil, "GET", "/tools", []string{bearer(segment(`{"alg":"none"}`) + "." + segment(`{}`) + ".")}},
+		{"signature", 401, invalid, nil, "GET", "/tools", []string{bearer(forged(t))}},
+		{"issuer", 401, invalid, nil, "GET", "/tools", []string{bearer(token(t, jwt.MapClaims{"iss": "other"}))}},
+		{"audience", 401, invalid, nil, "GET", "/tools", []string{bearer(token(t, jwt.MapClaims{"aud": "other"}))}},
+		{"no_expiry", 401, "Token is missing required expiration claim. Set REQUIRE_TOKEN_EXPIRATION=false to allow.", nil, "GET", "/tools", []string{bearer(token(t, jwt.MapClaims{"exp": nil}))}},
+		{"expired", 401, "Token has expired", nil, "GET", "/tools", []string{bearer(token(t, jwt.MapClaims{"exp": 1}))}},
+		{"not_yet_valid", 401, invalid, nil, "GET", "/tools", []string{bearer(token(t, jwt.MapClaims{"nbf": time.Now().Add(time.Hour).Unix()}))}},
+		{"no_jti", 401, "Token is missing required JTI claim. Set REQUIRE_JTI=false to allow.", []string{"REQUIRE_JTI=true"}, "GET", "/tools", []string{bearer(token(t, jwt.MapClaims{"jti": nil}))}},
+		{"environment", 401, "Token environment mismatch: token is for 'staging', server is 'production'", nil, "GET", "/tools", []string{bearer(token(t, jwt.MapClaims{"env": "staging"}))}},
+		{"no_environment", 401, "Token carries no environment", []string{"ENVGATE_MISSING_ENVIRONMENT=deny"}, "GET", "/tools", []string{bearer(token(t, jwt.MapClaims{"env": nil}))}},
+	} {
+		t.Run(string(row.reason), func(t *testing.T) {
+			seen[row.reason] = true
+			u := newRecorder(t, nil)
+			s := startSidecar(t, u.URL, row.settings...)
+			res, body := s.send(row.method, row.target, "", row.lines...)
+			p := decodeProblem(t, body)
+			if res.StatusCode != row.status || p.Status != row.status || p.Reason != row.reason || p.Detail != row.detail || p.Title == "" {
+				t.Errorf("status %d, body %s", res.StatusCode, body)
+			}
+			if res.Header.Get("Content-Type") != "application/problem+json" || res.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("headers %v", res.Header)
+			}
+			challenge := res.Header.Get("WWW-Authenticate")
+			switch {
+			case row.reason == "no_token" && challenge != `Bearer realm="envgate"`,
+				row.status == 401 && row.reason != "no_token" && !strings.HasPrefix(challenge, `Bearer realm="envgate", error="invalid_token", error_description="`):
+				t.Errorf("challenge %q", challenge)
+			}
+			if got := s.value(`envgate_decisions_total{decision="refused",reason="` + string(row.reason) + `"}`); got != "1" {
+				t.Errorf("counted %q", got)
+			}
+			if n := len(u.requests()); n != 0 {
+				t.Errorf("the upstream saw %d requests", n)
+			}
+		})
+	}
+	for _, r := range authz.Reasons {
+		if !seen[r.Reason] && r.Reason != authz.KeysUnavailable && r.Reason != authz.UnknownKey { // of fetched key sets
+			t.Errorf("no row reaches %s", r.Reason)
+		}
+	}
+}
+
+func TestBrowsersAreSentToTheLoginPage(t *testing.T) {
+	html := "Accept: text/html,application/xhtml+xml"
+	for _, row := range []struct {
+		name     string
+		settings []string
+		method   string
+		target   string
+		lines    []string
+		status   int
+		location string
+		hx       string
+	}{
+		{"a browser", nil, "GET", "/admin/", []string{html}, 303, "/admin/login", ""},
+		{"a browser's form", nil, "POST", "/admin/tools", []string{html}, 303, "/admin/login", ""},
+		{"a browser with a foreign cookie", nil, "GET", "/admin/", []string{html, "Cookie: jwt_token=" + token(t, jwt.MapClaims{"env": "staging"})}, 303, "/admin/login", ""},
+		{"htmx", nil, "GET", "/admin/x", []string{"HX-Request: true"}, 200, "", "/admin/login"},
+		{"below a root path", []string{"APP_ROOT_PATH=/gw"}, "GET", "/gw/admin/", []string{html}, 303, "/gw/admin/login", ""},
+		{"not on /mcp", nil, "POST", "/mcp", []string{html}, 401, "", ""},
+		{"not on /servers/x/mcp/", nil, "GET", "/servers/x/mcp/", []string{html}, 401, "", ""},
+		{"not an API client", nil, "GET", "/admin/", []string{"Accept: */*"}, 401, "", ""},
+		{"not a 400", nil, "GET", "/admin/", []string{html, "Authorization: a", "Authorization: b"}, 400, "", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			u := newRecorder(t, nil)
+			s := startSidecar(t, u.URL, row.settings...)
+			res, _ := s.send(row.method, row.target, "", row.lines...)
+			if res.StatusCode != row.status || res.Header.Get("Location") != row.location || res.Header.Get("HX-Redirect") != row.hx || res.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("%d %v", res.StatusCode, res.Header)
+			}
+			if len(u.requests()) != 0 {
+				t.Error("the upstream saw it")
+			}
+			if !strings.Contains(s.adminGet("/metrics"), `envgate_decisions_total{decision="refused"`) {
+				t.Error("not counted as refused")
+			}
+		})
+	}
+}
+
+func TestOriginsThatMayReadARefusal(t *testing.T) {
+	for _, row := range []struct {
+		name        string
+		settings    []string
+		origin      string
+		allow, cred string
+	}{
+		{"a listed origin", []string{"ALLOWED_ORIGINS=https://app.example.com,https://b.example.com"}, "https://app.example.com", "https://app.example.com", "true"},
+		{"a JSON list", []string{`ALLOWED_ORIGINS=["https://app.example.com"]`}, "https://app.example.com", "https://app.example.com", "true"},
+		{"without credentials", []string{"ALLOWED_ORIGINS=https://app.example.com", "CORS_ALLOW_CREDENTIALS=false"}, "https://app.example.com", "https://app.example.com", ""},
+		{"another origin", []string{"ALLOWED_ORIGINS=https://app.example.com"}, "https://evil.example.com", "", ""},
+		{"a suffix is no match", []string{"ALLOWED_ORIGINS=https://app.example.com"}, "https://app.example.com.evil.com", "", ""},
+		{"switched off", []string{"ALLOWED_ORIGINS=https://app.example.com", "CORS_ENABLED=false"}, "https://app.example.com", "", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := startSidecar(t, newRecorder(t, nil).URL, row.settings...)
+			res, _ := s.get("/tools", "Origin: "+row.origin)
+			if got := res.Header.Get("Access-Control-Allow-Origin"); got != row.allow {
+				t.Errorf("allow origin %q", got)
+			}
+			if got := res.Header.Get("Access-Control-Allow-Credentials"); got != row.cred {
+				t.Errorf("allow credentials %q", got)
+			}
+			if off := row.name == "switched off"; (res.Header.Get("Vary") == "Origin") == off {
+				t.Errorf("vary %q", res.Header.Get("Vary"))
+			}
+		})
+	}
+}
+
+func TestBasicIsOfferedOnlyWhereAllowed(t *testing.T) {
+	u := newRecorder(t, nil)
+	policy := writeFile(t, "policy.yaml", "basic: [/docs]\ntokens: {cookies: [jwt_token]}\n")
+	s := startSidecar(t, u.URL, "ENVGATE_POLICY="+policy)
+	res, _ := s.get("/docs", "Accept: text/html")
+	if got := res.Header["Www-Authenticate"]; res.StatusCode != 401 || len(got) != 2 || got[1] != `Basic realm="envgate"` {
+		t.Errorf("%d %q", res.StatusCode, got)
+	}
+	if res, _ := s.get("/docs", "Authorization: Basic dTpw"); res.StatusCode != 200 || u.last(t).header.Get("Authorization") != "Basic dTpw" {
+		t.Errorf("a lone Basic header: %d", res.StatusCode)
+	}
+	if res, _ := s.get("/tools", "Authorization: Basic dTpw"); res.StatusCode != 401 {
+		t.Errorf("elsewhere: %d", res.StatusCode)
+	}
+	stale := "Cookie: jwt_token=" + forged(t)
+	if res, _ := s.get("/docs", "Authorization: Basic dTpw", stale); res.StatusCode != 200 || u.last(t).header.Get("Cookie") != "" {
+		t.Errorf("beside a stale cookie: %d", res.StatusCode)
+	}
+	good := token(t, nil)
+	if res, _ := s.get("/docs", "Authorization: Basic dTpw", "Cookie: jwt_token="+good); res.StatusCode != 200 {
+		t.Errorf("beside a good cookie: %d", res.StatusCode)
+	} else if h := u.last(t).header; h.Get("Authorization") != "" || h.Get("Cookie") != "jwt_token="+good {
+		t.Errorf("beside a good cookie the upstream saw Authorization %q", h.Get("Authorization"))
+	}
+}
