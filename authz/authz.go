@@ -81,7 +81,11 @@ func (g *Guard) open(r *http.Request, raw string, d *Decision) bool {
 	if WebSocket(r.Header) {
 		return false
 	}
-	route, public := g.routes.public(r.Method, r.URL.Path, raw)
+	decoded := r.URL.Path
+	if decoded == "" { // absolute-form without a path means / (RFC 9112, section 3.2.1)
+		decoded = "/"
+	}
+	route, public := g.routes.public(r.Method, decoded, raw)
 	if public {
 		d.Route = route
 	}

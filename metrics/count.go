@@ -81,7 +81,7 @@ func (m *Metrics) Warn(check string, active bool) {
 // Answered counts an answer as the client saw it. took is the time to the response headers; 0 keeps it out of the
 // duration (streams).
 func (m *Metrics) Answered(method string, code int, source string, took time.Duration) {
-	m.requests.WithLabelValues(codeLabel(code), methodLabel(method), source).Inc()
+	m.requests.WithLabelValues(codeLabel(code), MethodLabel(method), source).Inc()
 	if took > 0 {
 		m.duration.WithLabelValues(codeClass(code), source).Observe(took.Seconds())
 	}
@@ -124,7 +124,8 @@ func (m *Metrics) Ready(yes bool) {
 // Suppressed counts n log lines that were left out.
 func (m *Metrics) Suppressed(n int) { m.suppressed.Add(float64(n)) }
 
-func methodLabel(method string) string {
+// MethodLabel is the method, or other: a client can make methods up.
+func MethodLabel(method string) string {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 		http.MethodOptions, http.MethodConnect, http.MethodTrace:

@@ -88,12 +88,12 @@ func (l *decisionLog) upstream(kind string, r *http.Request) {
 		l.metrics.Suppressed(1)
 		return
 	}
-	l.log.Warn("the upstream did not answer", "kind", kind, "method", authz.Printable(r.Method), "suppressed", suppressed)
+	l.log.Warn("the upstream did not answer", "kind", kind, "method", metrics.MethodLabel(r.Method), "suppressed", suppressed)
 }
 
 func requestAttrs(r *http.Request, d *authz.Decision) []slog.Attr {
 	return []slog.Attr{
-		slog.String("reason", string(d.Reason)), slog.String("method", authz.Printable(r.Method)),
+		slog.String("reason", string(d.Reason)), slog.String("method", metrics.MethodLabel(r.Method)),
 		slog.String("route", d.Route), slog.String("path", printablePath(r.URL.Path)),
 		slog.String("client", peerAddress(r.RemoteAddr).String()),
 	}
