@@ -190,7 +190,7 @@ func (p *program) serve(*cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if ws := c.Warnings(); c.Strict && len(ws) > 0 {
+	if ws := append(c.Warnings(), proxy.Exposure(c)...); c.Strict && len(ws) > 0 {
 		return failure{exitUsage, strictError(ws)}
 	}
 	signals := make(chan os.Signal, 2)

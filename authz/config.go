@@ -191,6 +191,9 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 	}
 	c.Secret = secretOrFile(raw, "JWT_SECRET_KEY", bad)
 	c.AdditionalSecret = secretOrFile(raw, "ENVGATE_ADDITIONAL_SECRET_KEY", bad)
+	if c.UserHeader != "" && c.UserHeader == c.AuthHeader {
+		bad("PROXY_USER_HEADER (--proxy-user-header): %q: the same as AUTH_HEADER_NAME: want the identity header", c.UserHeader)
+	}
 	if c.Policy != nil {
 		if err := c.Policy.check(c); err != nil {
 			bad("ENVGATE_POLICY (--policy): %q: %w", Printable(c.PolicyName), err)

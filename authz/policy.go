@@ -4,6 +4,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path"
 	"slices"
@@ -178,6 +179,14 @@ func (r Route) check() error {
 
 // check judges what depends on the settings.
 func (p *Policy) check(c *Config) error {
+	for _, name := range p.StripHeaders {
+		prefix, open := strings.CutSuffix(http.CanonicalHeaderKey(name), "*")
+		for _, carrier := range []string{c.AuthHeader, "Cookie"} {
+			if carrier == prefix || open && strings.HasPrefix(carrier, prefix) {
+				return fmt.Errorf("strip_headers: %q: would remove %s, which carries tokens", Printable(name), carrier)
+			}
+		}
+	}
 	if p.LoginPage == "" {
 		return nil
 	}
