@@ -14,6 +14,7 @@ import (
 // Mode says whether decisions are acted on.
 type Mode string
 
+// The modes.
 const (
 	ModeEnforce Mode = "enforce"
 	ModeReport  Mode = "report" // judge, count and log, but refuse and remove no credential

@@ -5,6 +5,7 @@ import "net/http"
 // Outcome says what happens to a request. The list is closed: metrics, logs and docs read it.
 type Outcome string
 
+// The outcomes.
 const (
 	Accepted Outcome = "accepted" // an accepted token goes on to the upstream
 	Public   Outcome = "public"   // a public route, a preflight, or a lone Basic header where the policy allows it
@@ -19,6 +20,7 @@ var Outcomes = []Outcome{Accepted, Public, Refused, Reported}
 // The list is closed: see Reasons.
 type Reason string
 
+// The reasons, in the order of Reasons.
 const (
 	None                Reason = "none"
 	MethodNotAllowed    Reason = "method_not_allowed"

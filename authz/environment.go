@@ -8,6 +8,7 @@ import (
 // Rule is how the environment rule is applied: the rule this product exists for.
 type Rule string
 
+// The values of Rule.
 const (
 	RuleEnforce Rule = "enforce" // a foreign token is refused
 	RuleReport  Rule = "report"  // a foreign token is counted and logged, and goes on

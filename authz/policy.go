@@ -40,6 +40,7 @@ type QueryToken struct {
 // Access is what a route asks for.
 type Access string
 
+// The values of Access.
 const (
 	AccessPublic    Access = "public"
 	AccessProtected Access = "protected"

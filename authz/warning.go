@@ -67,7 +67,7 @@ func (c *Config) Warnings() (ws []Warning) {
 		if audience {
 			add(DefaultAudience, "set JWT_AUDIENCE to a name of this environment's own, in the gateway too", "JWT_AUDIENCE is the default 'mcpgateway-api', which every environment has")
 		}
-		if issuer && audience && !(c.DeriveKey && symmetric(c.Algorithm)) {
+		if issuer && audience && (!c.DeriveKey || !symmetric(c.Algorithm)) {
 			add(Indistinguishable, "give this environment its own JWT_SECRET_KEY, JWT_ISSUER and JWT_AUDIENCE", "issuer and audience are defaults and the key is not derived per environment: with a shared key, only the env claim tells environments apart")
 		}
 		if published(c.Secret) || published(c.AdditionalSecret) {

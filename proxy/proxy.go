@@ -47,7 +47,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// A request with both Content-Length and Transfer-Encoding must be the last on its connection (RFC 9112, section 6.1),
 	// or what is behind it could have been smuggled past a proxy in front. net/http hides the Content-Length from us, so
 	// every chunked request is the last.
-	if p.draining.Load() || len(r.TransferEncoding) > 0 && r.ProtoMajor == 1 {
+	if last := p.draining.Load() || len(r.TransferEncoding) > 0 && r.ProtoMajor == 1; last && !authz.WebSocket(r.Header) {
 		w.Header().Set("Connection", "close")
 	}
 	if e.decision.Outcome == authz.Refused {

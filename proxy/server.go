@@ -64,11 +64,12 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 
 // Start opens both listeners and serves until Stop. It returns when they are open, or with the first error.
 func (s *Server) Start() error {
-	traffic, err := net.Listen("tcp", s.config.Listen)
+	var listen net.ListenConfig
+	traffic, err := listen.Listen(context.Background(), "tcp", s.config.Listen)
 	if err != nil {
 		return fmt.Errorf("ENVGATE_LISTEN: %w", err)
 	}
-	admin, err := net.Listen("tcp", s.config.AdminListen)
+	admin, err := listen.Listen(context.Background(), "tcp", s.config.AdminListen)
 	if err != nil {
 		_ = traffic.Close()
 		return fmt.Errorf("ENVGATE_ADMIN_LISTEN: %w", err)

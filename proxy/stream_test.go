@@ -150,6 +150,22 @@ func TestWebSocketsPassAndAreClosedAtADrain(t *testing.T) {
 	eventually(t, "the stream is counted out", func() bool { return s.value(`envgate_streams_open{kind="websocket"}`) == "0" })
 }
 
+func TestAWebSocketCanStillBeOpenedDuringTheDelay(t *testing.T) {
+	u := echoUpstream(t, nil)
+	s := startSidecar(t, u.URL, "ENVGATE_DRAIN_DELAY=10s")
+	s.Drain()
+	c, err := dialWebSocket(t, s, http.Header{"Authorization": {"Bearer " + token(t, nil)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Write(context.Background(), websocket.MessageText, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if _, got, err := c.Read(context.Background()); err != nil || string(got) != "x" {
+		t.Errorf("%q %v", got, err)
+	}
+}
+
 func TestWebSocketsNeedAToken(t *testing.T) {
 	u := echoUpstream(t, nil)
 	s := startSidecar(t, u.URL)

@@ -2,16 +2,12 @@ package proxy
 
 import (
 	"log/slog"
-	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"sync"
 
 	"envgate/authz"
 	"envgate/metrics"
-
-	"github.com/prometheus/procfs"
 )
 
 // warnings holds the active configuration warnings: those known at start, and those that only the running process sees.
@@ -87,42 +83,4 @@ func (w *warnings) checkExposure() {
 	} else {
 		w.clear(authz.UpstreamExposed)
 	}
-}
-
-// Exposure returns upstream_exposed as a list of one, or nothing: what checkExposure would raise now.
-func Exposure(c *authz.Config) []authz.Warning {
-	if at := exposedOn(c); at != "" {
-		return []authz.Warning{authz.RuntimeWarning(authz.UpstreamExposed, at)}
-	}
-	return nil
-}
-
-// exposedOn returns the address other than loopback on which a loopback upstream's port listens, or "". It reads the
-// kernel's socket tables, which all containers of a pod share; where there are none, nothing can be said.
-func exposedOn(c *authz.Config) string {
-	host, port := c.Upstream.Hostname(), c.Upstream.Port()
-	if ip := net.ParseIP(host); c.Upstream.Scheme == "unix" || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return ""
-	}
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[c.Upstream.Scheme]
-	}
-	number, _ := strconv.ParseUint(port, 10, 16)
-	fs, err := procfs.NewDefaultFS()
-	if err != nil {
-		return ""
-	}
-	const listen = 0x0a // TCP_LISTEN, include/net/tcp_states.h
-	for _, read := range []func() (procfs.NetTCP, error){fs.NetTCP, fs.NetTCP6} {
-		table, err := read()
-		if err != nil {
-			continue
-		}
-		for _, socket := range table {
-			if socket.St == listen && socket.LocalPort == number && !socket.LocalAddr.IsLoopback() {
-				return net.JoinHostPort(socket.LocalAddr.String(), port)
-			}
-		}
-	}
-	return ""
 }

@@ -1,0 +1,74 @@
+package proxy
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"envgate/authz"
+)
+
+// Exposure returns the warning upstream_exposed as a list of one, or nothing.
+func Exposure(c *authz.Config) []authz.Warning {
+	if at := exposedOn(c); at != "" {
+		return []authz.Warning{authz.RuntimeWarning(authz.UpstreamExposed, at)}
+	}
+	return nil
+}
+
+// exposedOn returns the address other than loopback on which a loopback upstream's port listens, or "". It reads the
+// kernel's socket tables, which all containers of a pod share; where there are none, nothing can be said.
+func exposedOn(c *authz.Config) string {
+	host, port := c.Upstream.Hostname(), c.Upstream.Port()
+	if ip := net.ParseIP(host); c.Upstream.Scheme == "unix" || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return ""
+	}
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[c.Upstream.Scheme]
+	}
+	number, _ := strconv.ParseUint(port, 10, 16)
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		text, err := os.ReadFile(table)
+		if err != nil {
+			continue
+		}
+		for at := range listeners(text) {
+			if uint64(at.Port()) == number && !at.Addr().Unmap().IsLoopback() {
+				return at.String()
+			}
+		}
+	}
+	return ""
+}
+
+// listeners yields the addresses in state LISTEN of a socket table, as proc(5) describes /proc/net/tcp: the second
+// field is the local address, 32-bit words in host order, and the port; the fourth is the state.
+func listeners(table []byte) func(yield func(netip.AddrPort) bool) {
+	const listen = "0A" // TCP_LISTEN, include/net/tcp_states.h
+	return func(yield func(netip.AddrPort) bool) {
+		for line := range bytes.Lines(table) {
+			fields := strings.Fields(string(line))
+			if len(fields) < 4 || fields[3] != listen {
+				continue
+			}
+			address, port, _ := strings.Cut(fields[1], ":")
+			raw, err := hex.DecodeString(address)
+			number, perr := strconv.ParseUint(port, 16, 16)
+			if err != nil || perr != nil || len(raw)%4 != 0 {
+				continue
+			}
+			for word := range slices.Chunk(raw, 4) {
+				binary.BigEndian.PutUint32(word, binary.NativeEndian.Uint32(word))
+			}
+			if ip, ok := netip.AddrFromSlice(raw); ok && !yield(netip.AddrPortFrom(ip, uint16(number))) {
+				return
+			}
+		}
+	}
+}
