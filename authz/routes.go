@@ -130,6 +130,9 @@ func rawPath(r *http.Request) (string, bool) {
 	if raw == "" { // not from a server: nothing to compare with
 		return sent, true
 	}
+	if r.URL.Opaque != "" { // foo:bar, a form that no request target has (RFC 9112, section 3.2)
+		return sent, false
+	}
 	if raw[0] != '/' && raw != "*" { // absolute-form, RFC 9112 section 3.2.2
 		_, rest, ok := strings.Cut(raw, "://")
 		if !ok {
