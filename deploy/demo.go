@@ -30,7 +30,7 @@ type DemoOptions struct {
 	Out     io.Writer
 	Stay    bool             // keep running until Stop
 	Gateway string           // URL of a real gateway; "" starts the stand-in
-	Environ []string         // with Gateway: JWT_SECRET_KEY, JWT_ISSUER, JWT_AUDIENCE as the gateway has them
+	Environ []string         // with Gateway: JWT_SECRET_KEY, JWT_ISSUER, JWT_AUDIENCE, PLATFORM_ADMIN_EMAIL, PLATFORM_ADMIN_PASSWORD as the gateway has them
 	Stop    <-chan os.Signal // ends Stay
 	Build   metrics.Build
 }
@@ -162,6 +162,9 @@ func (d *demo) sharedSettings() ([]string, error) {
 	}
 	if value(shared, "JWT_SECRET_KEY") == "" {
 		return nil, errors.New("JWT_SECRET_KEY: not set: the demo signs tokens with the gateway's own HS256 secret")
+	}
+	if d.password() == "" {
+		return nil, errors.New("PLATFORM_ADMIN_PASSWORD: not set: the demo logs in as the gateway's bootstrap admin (PLATFORM_ADMIN_EMAIL)")
 	}
 	return shared, nil
 }

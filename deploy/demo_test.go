@@ -54,6 +54,7 @@ func TestTheDemoNamesWhatARealGatewayLacks(t *testing.T) {
 		{"nonsense", nil, `gateway: "nonsense": want a URL such as http://127.0.0.1:4444`},
 		{"ftp://127.0.0.1", nil, `gateway: "ftp://127.0.0.1": want a URL such as http://127.0.0.1:4444`},
 		{"http://127.0.0.1:1", nil, "JWT_SECRET_KEY: not set: the demo signs tokens with the gateway's own HS256 secret"},
+		{"http://127.0.0.1:1", []string{"JWT_SECRET_KEY=0123456789"}, "PLATFORM_ADMIN_PASSWORD: not set: the demo logs in as the gateway's bootstrap admin (PLATFORM_ADMIN_EMAIL)"},
 	} {
 		if err := Demo(DemoOptions{Out: &bytes.Buffer{}, Gateway: row.gateway, Environ: row.environ}); err == nil || err.Error() != row.want {
 			t.Errorf("%s: %v", row.gateway, err)
