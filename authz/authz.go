@@ -112,7 +112,7 @@ type candidates struct {
 	bearer  Verdict
 	cookies [][]piece
 	query   []piece
-	upright []string // Bearer tokens in Authorization, where the auth header is another one
+	upright []piece // the values of Authorization, where the auth header is another one
 
 	accepted   bool   // some cookie or query token is accepted
 	failing    Reason // the first failing token outside of the cookies
@@ -133,9 +133,8 @@ func (g *Guard) find(r *http.Request) *candidates {
 	if g.c.AuthHeader != "Authorization" {
 		for _, value := range r.Header["Authorization"] {
 			word, rest, _ := strings.Cut(strings.Trim(value, " \t"), " ")
-			if rest = strings.Trim(rest, " "); strings.EqualFold(word, "Bearer") && g.v.underGatewayKey(rest) {
-				f.upright = append(f.upright, rest)
-			}
+			rest = trimAsPython(rest)
+			f.upright = append(f.upright, piece{raw: value, token: rest, carrier: strings.EqualFold(word, "Bearer") && g.v.underGatewayKey(rest)})
 		}
 	}
 	return f
@@ -192,13 +191,21 @@ func (f *candidates) judge(g *Guard, d *Decision) {
 			p.replace = name + "=" + v.forward
 		}
 	}
-	for _, token := range f.upright {
-		v := g.v.verify(token)
+	for i := range f.upright {
+		p := &f.upright[i]
+		if !p.carrier {
+			continue
+		}
+		v := g.v.verify(p.token)
 		d.Tokens = append(d.Tokens, v)
 		if v.Reason != None {
+			p.drop = true
 			fail(v)
-		} else {
-			f.note(v)
+			continue
+		}
+		f.note(v)
+		if v.Additional {
+			p.replace = "Bearer " + v.forward
 		}
 	}
 	f.judgeCookies(g, d)
@@ -254,7 +261,9 @@ func (f *candidates) note(v Verdict) {
 func (g *Guard) decide(r *http.Request, open bool, f *candidates, d *Decision) {
 	switch f.scheme {
 	case schemeAmbiguous:
-		f.failed = append(f.failed, AmbiguousCredential)
+		if len(r.Header[g.c.AuthHeader]) > 0 { // else it is only named in Connection: there is nothing to take off
+			f.failed = append(f.failed, AmbiguousCredential)
+		}
 	case schemeOther, schemeBasic:
 		f.failed = append(f.failed, UnsupportedScheme)
 	}
@@ -344,6 +353,14 @@ func (f *candidates) forward(g *Guard, r *http.Request, d *Decision) {
 		out.AuthHeader = []string{"Bearer " + f.bearer.forward}
 	case report || basic:
 		out.AuthHeader = r.Header[g.c.AuthHeader]
+	}
+	for _, p := range f.upright {
+		switch {
+		case p.replace != "":
+			out.Authorization = append(out.Authorization, p.replace)
+		case report || !p.drop:
+			out.Authorization = append(out.Authorization, p.raw)
+		}
 	}
 	for i, line := range f.cookies {
 		if report {

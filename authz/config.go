@@ -203,7 +203,7 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 	switch {
 	case !slices.Contains(Algorithms, c.Algorithm): // reported already
 	case symmetric(c.Algorithm) && !c.Secret.IsSet():
-		if raw["JWT_SECRET_KEY_FILE"] == "" {
+		if raw["JWT_SECRET_KEY"] == "" && raw["JWT_SECRET_KEY_FILE"] == "" { // else what is wrong with it is reported already
 			bad("JWT_SECRET_KEY: not set: JWT_ALGORITHM %s needs JWT_SECRET_KEY or JWT_SECRET_KEY_FILE", c.Algorithm)
 		}
 	case !symmetric(c.Algorithm) && c.AdditionalSecret.IsSet():
@@ -241,7 +241,10 @@ func secretOrFile(raw map[string]string, name string, bad func(string, ...any)) 
 			bad("%s: %q: %w", where, Printable(path), errors.Unwrap(err))
 			return Secret{}
 		}
-		value = strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+		value = string(b)
+		if line, ok := strings.CutSuffix(value, "\n"); ok {
+			value = strings.TrimSuffix(line, "\r")
+		}
 		if value == "" {
 			bad("%s: %q: the file is empty: want a secret", where, Printable(path))
 		}

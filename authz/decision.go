@@ -1,6 +1,10 @@
 package authz
 
-import "net/http"
+import (
+	"fmt"
+	"io"
+	"net/http"
+)
 
 // Outcome says what happens to a request. The list is closed: metrics, logs and docs read it.
 type Outcome string
@@ -113,10 +117,21 @@ type Credentials struct {
 	AuthHeader []string // values of the auth header; nil: none
 	Cookie     []string // raw Cookie lines; nil: none
 	RawQuery   string
+
+	// Authorization holds the values of that header, where the auth header is another one.
+	Authorization []string
 }
 
+const credential = "[credential]"
+
 // String keeps credentials out of every log and error.
-func (Credentials) String() string { return "[credential]" }
+func (Credentials) String() string { return credential }
 
 // GoString does the same for %#v.
-func (Credentials) GoString() string { return "[credential]" }
+func (Credentials) GoString() string { return credential }
+
+// Format does the same for every other verb.
+func (Credentials) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, credential) }
+
+// MarshalText keeps them out of JSON.
+func (Credentials) MarshalText() ([]byte, error) { return []byte(credential), nil }

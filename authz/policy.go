@@ -1,9 +1,11 @@
 package authz
 
 import (
+	"bytes"
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path"
@@ -102,8 +104,8 @@ func ParsePolicy(b []byte) (*Policy, error) {
 	if len(b) > 1<<20 {
 		return nil, errors.New("larger than 1 MiB")
 	}
-	if err := yaml.UnmarshalWithOptions(b, p, yaml.Strict()); err != nil {
-		return nil, positioned(err)
+	if err := p.decode(b); err != nil {
+		return nil, err
 	}
 	for i, r := range p.Routes {
 		if err := r.check(); err != nil {
@@ -133,6 +135,23 @@ func ParsePolicy(b []byte) (*Policy, error) {
 	return p, nil
 }
 
+// decode reads exactly one document. The library panics on some broken input: a file must not end a running sidecar.
+func (p *Policy) decode(b []byte) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("not readable as YAML")
+		}
+	}()
+	documents := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict())
+	if err := documents.Decode(p); err != nil && !errors.Is(err, io.EOF) {
+		return positioned(err)
+	}
+	if err := documents.Decode(&Policy{}); !errors.Is(err, io.EOF) {
+		return errors.New("holds more than one YAML document: want one")
+	}
+	return nil
+}
+
 // positioned turns the library's error, which shows the source over several lines, into one line with line and column.
 func positioned(err error) error {
 	var e yaml.Error
@@ -145,7 +164,9 @@ func positioned(err error) error {
 
 func oneLine(s string) string { s, _, _ = strings.Cut(s, "\n"); return s }
 
-func rooted(s string) bool { return strings.HasPrefix(s, "/") && canonicalPath(s) }
+// rooted tells whether s is the decoded form of a canonical path: routes are compared with that, so that an escape in s
+// would never match.
+func rooted(s string) bool { return canonicalPath(s) && strings.IndexByte(s, '%') < 0 }
 
 func (r Route) check() error {
 	named := 0

@@ -181,6 +181,7 @@ func authHeader(c *Config, v string) (err error) { c.AuthHeader, err = headerNam
 func userHeader(c *Config, v string) (err error) {
 	c.UserHeader, err = headerName(v)
 	if err == nil && c.UserHeader == "Authorization" {
+		c.UserHeader = ""
 		return fmt.Errorf("carries tokens: want the identity header")
 	}
 	return err
@@ -188,7 +189,7 @@ func userHeader(c *Config, v string) (err error) {
 
 func rootPath(c *Config, v string) error {
 	v = strings.TrimSuffix(v, "/")
-	if v != "" && (!strings.HasPrefix(v, "/") || !canonicalPath(v)) {
+	if v != "" && !rooted(v) {
 		return fmt.Errorf("want a path such as /gateway: a leading slash, no //, dot segments or escapes")
 	}
 	c.RootPath = v

@@ -3,6 +3,7 @@ package authz
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,9 @@ type Verdict struct {
 
 	forward string // the token as the gateway shall see it
 }
+
+// Format keeps the token out of every log and error: fmt prints fields that are not exported, too.
+func (v Verdict) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "[verdict %s]", v.Reason) }
 
 // strictBase64 refuses what two decoders could read differently: padding, line ends and stray trailing bits.
 var strictBase64 = base64.RawURLEncoding.Strict()
@@ -199,26 +203,27 @@ func (v *verifier) underGatewayKey(token string) bool {
 
 var errShort = errors.New("not base64")
 
+// lenientBase64 decodes as Python does (binascii.a2b_base64): characters of neither alphabet are skipped, and so is
+// padding, save where it completes a group of four, which ends the text.
 func lenientBase64(s string) ([]byte, error) {
-	var b strings.Builder
+	b := make([]byte, 0, len(s))
+	padding := 0
 	for i := range len(s) {
 		switch c := s[i]; {
 		case isAlphanumeric(c) || c == '-' || c == '_':
-			b.WriteByte(c)
+			b, padding = append(b, c), 0
 		case c == '+': // both alphabets decode
-			b.WriteByte('-')
+			b, padding = append(b, '-'), 0
 		case c == '/':
-			b.WriteByte('_')
+			b, padding = append(b, '_'), 0
 		case c == '=':
-			return decodeOr(b.String())
+			if padding++; len(b)%4 >= 2 && len(b)%4+padding >= 4 {
+				return base64.RawURLEncoding.DecodeString(string(b))
+			}
 		}
 	}
-	return decodeOr(b.String())
-}
-
-func decodeOr(s string) ([]byte, error) {
-	if len(s)%4 == 1 {
+	if len(b)%4 == 1 {
 		return nil, errShort
 	}
-	return base64.RawURLEncoding.DecodeString(s)
+	return base64.RawURLEncoding.DecodeString(string(b))
 }

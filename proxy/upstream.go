@@ -102,6 +102,9 @@ func (e *exchange) rewrite(pr *httputil.ProxyRequest) {
 	out.URL.RawQuery = forward.RawQuery
 	setHeader(out.Header, e.p.config.AuthHeader, forward.AuthHeader)
 	setHeader(out.Header, "Cookie", forward.Cookie)
+	if e.p.config.AuthHeader != "Authorization" {
+		setHeader(out.Header, "Authorization", forward.Authorization)
+	}
 	if !authz.WebSocket(e.r.Header) { // h2c and the like: served as plain HTTP
 		out.Header.Del("Connection")
 		out.Header.Del("Upgrade")
