@@ -81,6 +81,19 @@ func TestEnvironmentClaim(t *testing.T) {
 	}
 }
 
+// A number is a mismatch even where the environment's name reads the same.
+func TestEnvironmentNamesAreStrings(t *testing.T) {
+	for name, env := range map[string]string{"7": "7", "true": "true", "null": `"null"`} {
+		g := newGuard(t, "ENVIRONMENT="+name)
+		if v := g.v.verify(sign(t, `{@base,"env":"`+name+`"}`)); v.Reason != None {
+			t.Errorf("env %q in environment %s: %s", name, name, v.Reason)
+		}
+		if v := g.v.verify(sign(t, `{@base,"env":`+env+`}`)); (v.Reason == Environment) != (env == name) {
+			t.Errorf("env %s in environment %s: %s", env, name, v.Reason)
+		}
+	}
+}
+
 func TestDuplicateNames(t *testing.T) {
 	g := newGuard(t)
 	for claims, want := range map[string]Reason{
@@ -184,6 +197,7 @@ func TestIDs(t *testing.T) {
 		`{"iss":"mcpgateway","aud":"mcpgateway-api","exp":@future}`:           NoJTI,
 		`{"iss":"mcpgateway","aud":"mcpgateway-api","exp":@future,"jti":"x"}`: None,
 		`{"iss":"mcpgateway","aud":"mcpgateway-api","exp":@future,"JTI":"x"}`: NoJTI,
+		`{"iss":"mcpgateway","aud":"mcpgateway-api","exp":@future,"jti":""}`:  None, // present, as the gateway sees it
 	} {
 		if v := g.v.verify(sign(t, claims)); v.Reason != want {
 			t.Errorf("%s: %s, want %s", claims, v.Reason, want)

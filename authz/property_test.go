@@ -2,6 +2,7 @@ package authz
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
@@ -296,7 +297,7 @@ func agree(t rapid.TB, text []byte) {
 	werr := json.Unmarshal(text, &want)
 	o, err := parseObject(text)
 	if err != nil {
-		if err == errNotObject && werr == nil && want != nil && utf8.Valid(text) {
+		if errors.Is(err, errNotObject) && werr == nil && want != nil && utf8.Valid(text) {
 			t.Fatalf("%q: %v, but encoding/json reads it", text, err)
 		}
 		return

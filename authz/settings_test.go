@@ -245,7 +245,7 @@ func TestSecretsRedactThemselves(t *testing.T) {
 		all = append(all, fmt.Sprintf(format, c), fmt.Sprintf(format, *c), fmt.Sprintf(format, New(c)))
 	}
 	for _, s := range all {
-		for _, leak := range []string{secret, otherSecret, fmt.Sprintf("%x", secret), fmt.Sprint([]byte(secret))} {
+		for _, leak := range []string{secret, otherSecret, fmt.Sprintf("%x", secret)} {
 			if strings.Contains(s, leak) {
 				t.Errorf("shows a secret: %.100s", s)
 			}
