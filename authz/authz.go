@@ -280,7 +280,7 @@ func (g *Guard) decide(r *http.Request, open bool, f *candidates, d *Decision) {
 		reason, detail = f.failing, f.failDetail
 	case f.scheme == schemeBearer || f.accepted:
 		reason = None
-	case f.scheme == schemeBasic && g.basic(r.URL.Path):
+	case f.scheme == schemeBasic && g.basic(r.URL.Path) && !WebSocket(r.Header):
 		d.Outcome = Public
 		f.failed = slices.DeleteFunc(f.failed, func(r Reason) bool { return r == UnsupportedScheme })
 		return
@@ -370,7 +370,7 @@ func (f *candidates) forward(g *Guard, r *http.Request, d *Decision) {
 		}
 		if !edited(line) {
 			out.Cookie = append(out.Cookie, r.Header["Cookie"][i])
-		} else if s, ok := joinPieces(line, ";"); ok {
+		} else if s, ok := joinPieces(line, ";"); ok && strings.Trim(s, " ;") != "" {
 			out.Cookie = append(out.Cookie, s)
 		}
 	}

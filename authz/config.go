@@ -100,14 +100,7 @@ func Parse(src Source) (*Config, error) {
 		if err := s.set(c, value); err != nil {
 			problems = append(problems, s.problem(value, err))
 		}
-		shown := value
-		if s.Secret {
-			shown = ""
-			if value != "" {
-				shown = redacted
-			}
-		}
-		c.Origins = append(c.Origins, Origin{s.Name, shown, from})
+		c.Origins = append(c.Origins, Origin{s.Name, s.shown(value), from})
 	}
 	problems = append(problems, c.combine(raw, set)...)
 	if len(problems) > 0 {
@@ -168,7 +161,24 @@ func (s *Setting) problem(value string, err error) error {
 	if s.Secret {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	return fmt.Errorf("%s: %q: %w", name, Printable(value), err)
+	return fmt.Errorf("%s: %q: %w", name, Printable(s.shown(value)), err)
+}
+
+// shown is a value as it may be printed: no secret, nor what looks like one in the wrong place (a PEM block or a secret
+// where a path belongs, a password in a URL).
+func (s *Setting) shown(value string) string {
+	switch {
+	case value == "":
+		return ""
+	case s.Secret, strings.Contains(value, "-----BEGIN "), strings.HasSuffix(s.Name, "_SECRET_KEY_FILE") && !strings.Contains(value, "/"):
+		return redacted
+	}
+	if scheme, rest, ok := strings.Cut(value, "://"); ok {
+		if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+			return scheme + "://" + redacted + rest[at:]
+		}
+	}
+	return value
 }
 
 // combine checks and fills what depends on more than one setting.
@@ -236,9 +246,10 @@ func secretOrFile(raw map[string]string, name string, bad func(string, ...any)) 
 		return Secret{}
 	case path != "":
 		where += "_FILE"
+		shown := Printable((&Setting{Name: where}).shown(path))
 		b, err := os.ReadFile(path)
 		if err != nil {
-			bad("%s: %q: %w", where, Printable(path), errors.Unwrap(err))
+			bad("%s: %q: %w", where, shown, errors.Unwrap(err))
 			return Secret{}
 		}
 		value = string(b)
@@ -246,7 +257,7 @@ func secretOrFile(raw map[string]string, name string, bad func(string, ...any)) 
 			value = strings.TrimSuffix(line, "\r")
 		}
 		if value == "" {
-			bad("%s: %q: the file is empty: want a secret", where, Printable(path))
+			bad("%s: %q: the file is empty: want a secret", where, shown)
 		}
 	}
 	if strings.Contains(value, "-----BEGIN ") {

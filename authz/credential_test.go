@@ -73,6 +73,7 @@ func TestCredentials(t *testing.T) {
 		{"a public route strips a failing header", "GET /health | Authorization: Bearer {foreign}", "public", "", "environment"},
 		{"a public route strips an ambiguous header", "GET /health | Authorization: Bearer {good} | Authorization: Bearer {good}", "public", "", "ambiguous_credential"},
 		{"a public route strips a header named in Connection", "GET /health | Connection: authorization | Authorization: Bearer {good}", "public", "", "ambiguous_credential"},
+		{"where only the name is in Connection nothing is counted", "GET /health | Connection: authorization", "public", "", ""},
 		{"a public route strips another scheme", "GET /health | Authorization: Basic YTpi", "public", "", "unsupported_scheme"},
 		{"a public route strips failing cookies", `POST /auth/login | Cookie: jwt_token={expired}; s=1; access_token="x"`, "public", "s=1", "ambiguous_credential, expired"},
 		{"a public route keeps accepted ones", "GET /admin/login | Authorization: Bearer {good} | Cookie: jwt_token={good2}", "public", "Bearer {good} | jwt_token={good2}", ""},

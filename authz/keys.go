@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -49,6 +50,9 @@ type keySet struct {
 	base    any // under DERIVE_KEY_PER_ENVIRONMENT: the secret that the key is derived from; verifies nothing, only explains
 	signing string
 }
+
+// Format keeps key material out of every log and error, whatever the verb.
+func (*keySet) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // DeriveKey is the gateway's key for one environment: hex(HMAC-SHA256(secret, "mcpgw-env:" + environment)), its 64
 // characters as bytes (mcpgateway/utils/jwt_config_helper.py of 1.0.5 and newer).
@@ -104,6 +108,9 @@ func (c *Config) signer() (jwt.SigningMethod, any, error) {
 }
 
 func readPEM(path string) (*pem.Block, error) {
+	if strings.Contains(path, "-----BEGIN ") {
+		return nil, errors.New("holds a PEM block: want the path of a file with it")
+	}
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("%q: %w", path, errors.Unwrap(err))

@@ -162,3 +162,26 @@ func TestForwardedIgnoredIsRaisedByTraffic(t *testing.T) {
 		t.Error("raised although the proxy is trusted")
 	}
 }
+
+func TestWhatIsLeftOfACookieLine(t *testing.T) {
+	u := newRecorder(t, nil)
+	s := startSidecar(t, u.URL)
+	good, bad := token(t, nil), forged(t)
+	for _, row := range []struct{ sent, want string }{
+		{"jwt_token=" + bad, ""},
+		{"jwt_token=" + bad + ";", ""},
+		{"; jwt_token=" + bad + " ; ", ""},
+		{"jwt_token=" + bad + "; theme=dark", "theme=dark"},
+		{"theme=dark;jwt_token=" + bad + ";lang=en", "theme=dark;lang=en"},
+		{"a=1; access_token=" + good + "; jwt_token=" + bad, "a=1; access_token=" + good},
+		{"a=1;  b=2 ;;c", "a=1;  b=2 ;;c"},
+	} {
+		if res, body := s.get("/tools", bearer(good), "Cookie: "+row.sent); res.StatusCode != 200 {
+			t.Errorf("%d %s", res.StatusCode, body)
+			continue
+		}
+		if got := strings.Join(u.last(t).header["Cookie"], "|"); got != row.want {
+			t.Errorf("%q became %q, want %q", row.sent, got, row.want)
+		}
+	}
+}
