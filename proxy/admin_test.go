@@ -208,7 +208,7 @@ func TestSocketTablesAreReadInHostOrder(t *testing.T) {
 		"   4: 0000000000000000FFFF00000100007F:1160 00000000000000000000000000000000:0000 0A 0\n" +
 		"nonsense\n   5: zz:1 x 0A\n"
 	var got []string
-	for at := range listeners([]byte(table)) {
+	for at := range listeners(strings.NewReader(table)) {
 		got = append(got, at.String())
 	}
 	if want := "127.0.0.1:4444 0.0.0.0:4445 [::1]:4447 [::ffff:127.0.0.1]:4448"; strings.Join(got, " ") != want {

@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -34,26 +36,38 @@ func exposedOn(c *authz.Config) string {
 	}
 	number, _ := strconv.ParseUint(port, 10, 16)
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		text, err := os.ReadFile(table)
-		if err != nil {
-			continue
+		if at := exposedIn(table, uint16(number)); at != "" {
+			return at
 		}
-		for at := range listeners(text) {
-			if uint64(at.Port()) == number && !at.Addr().Unmap().IsLoopback() {
-				return at.String()
-			}
+	}
+	return ""
+}
+
+func exposedIn(table string, port uint16) string {
+	f, err := os.Open(table)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = f.Close() }()
+	for at := range listeners(f) {
+		if at.Port() == port && !at.Addr().Unmap().IsLoopback() {
+			return at.String()
 		}
 	}
 	return ""
 }
 
 // listeners yields the addresses in state LISTEN of a socket table, as proc(5) describes /proc/net/tcp: the second
-// field is the local address, 32-bit words in host order, and the port; the fourth is the state.
-func listeners(table []byte) func(yield func(netip.AddrPort) bool) {
+// field is the local address, 32-bit words in host order, and the port; the fourth is the state. A busy pod has tens of
+// thousands of closed connections in there, so lines in other states cost nothing.
+func listeners(table io.Reader) func(yield func(netip.AddrPort) bool) {
 	const listen = "0A" // TCP_LISTEN, include/net/tcp_states.h
 	return func(yield func(netip.AddrPort) bool) {
-		for line := range bytes.Lines(table) {
-			fields := strings.Fields(string(line))
+		for lines := bufio.NewScanner(table); lines.Scan(); {
+			if !bytes.Contains(lines.Bytes(), []byte(" "+listen+" ")) {
+				continue
+			}
+			fields := strings.Fields(lines.Text())
 			if len(fields) < 4 || fields[3] != listen {
 				continue
 			}

@@ -75,9 +75,9 @@ func (s *Server) Start() error {
 		return fmt.Errorf("ENVGATE_ADMIN_LISTEN: %w", err)
 	}
 	s.trafficAddress, s.adminAddress = traffic.Addr(), admin.Addr()
-	s.proxy.warnings.checkExposure()
 	go s.serve(s.traffic, traffic)
 	go s.serve(s.admin, admin)
+	s.proxy.warnings.checkExposure()
 	s.proxy.metrics.Ready(s.ready())
 	s.log.Info("listening", "address", traffic.Addr().String(), "admin", admin.Addr().String(),
 		"upstream", s.config.Upstream.String(), "environment", s.config.Environment, "mode", s.config.Mode, "environment_rule", s.config.Rule)
