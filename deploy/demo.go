@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"envgate/authz"
 	"envgate/metrics"
@@ -176,35 +175,6 @@ func value(environ []string, name string) string {
 		}
 	}
 	return ""
-}
-
-// mintTokens signs every token that the scenario names.
-func mintTokens(sidecars map[string]*sidecar) (map[string]string, error) {
-	now := time.Now()
-	mint := func(c *authz.Config, environment string, issued time.Time) (string, error) {
-		return c.Mint(authz.MintOptions{Kind: authz.KindSession, Subject: "admin@example.com", Admin: true, Environment: environment, IssuedAt: issued, Expiry: issued.Add(time.Hour)})
-	}
-	other, err := authz.Parse(authz.Source{Environ: []string{"JWT_SECRET_KEY=" + rand.Text() + rand.Text()}})
-	if err != nil {
-		return nil, err
-	}
-	own := sidecars["production"].config
-	tokens := map[string]string{}
-	for _, t := range []struct {
-		name, environment string
-		config            *authz.Config
-		issued            time.Time
-	}{
-		{"staging", "staging", own, now}, {"production", "production", own, now}, {"unbound", "", own, now},
-		{"expired", "production", own, now.Add(-2 * time.Hour)}, {"forged", "production", other, now},
-	} {
-		if tokens[t.name], err = mint(t.config, t.environment, t.issued); err != nil {
-			return nil, err
-		}
-	}
-	tokens["none"] = withoutAlgorithm(tokens["production"])
-	tokens["flipped"] = flipped(tokens["production"])
-	return tokens, nil
 }
 
 // play sends one step and prints its line.

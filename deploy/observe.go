@@ -1,7 +1,6 @@
 package deploy
 
 import (
-	"encoding/base64"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -69,20 +68,6 @@ func (d *demo) metrics() {
 			d.printf("  %s %g\n", n, values[n])
 		}
 	}
-}
-
-// withoutAlgorithm claims alg none and drops the signature.
-func withoutAlgorithm(token string) string {
-	claims := strings.Split(token, ".")[1]
-	return base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"none","typ":"JWT"}`)) + "." + claims + "."
-}
-
-// flipped changes one bit in the middle of the signature.
-func flipped(token string) string {
-	at := strings.LastIndexByte(token, '.') + 1
-	signature, _ := base64.RawURLEncoding.DecodeString(token[at:])
-	signature[len(signature)/2] ^= 1
-	return token[:at] + base64.RawURLEncoding.EncodeToString(signature)
 }
 
 // stay prints how to go on by hand, and waits for a signal. The tokens are in files, to stay out of the shell history.

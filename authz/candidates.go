@@ -1,0 +1,213 @@
+package authz
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// candidates are the credentials of one request, with their verdicts once judged.
+type candidates struct {
+	scheme  scheme
+	header  string
+	bearer  Verdict
+	cookies [][]piece
+	query   []piece
+	upright []piece // the values of Authorization, where the auth header is another one
+
+	accepted   bool   // some cookie or query token is accepted
+	failing    Reason // the first failing token outside of the cookies
+	failDetail string
+	cookie     []Verdict // by index of the policy's cookie names: the last failing one
+	reported   Reason    // what the environment rule reports of the tokens that decide
+	failed     []Reason  // everything that would be taken off
+}
+
+// find collects the candidates of a request.
+func (g *Guard) find(r *http.Request) *candidates {
+	f := &candidates{failing: None, reported: None}
+	f.scheme, f.header = readAuthHeader(r.Header, g.c.AuthHeader)
+	f.cookies = cookieLines(r.Header["Cookie"], g.c.Policy.Tokens.Cookies)
+	if names := g.queryNames(r.URL.Path); names != nil {
+		f.query = queryPieces(r.URL.RawQuery, names)
+	}
+	if g.c.AuthHeader != "Authorization" {
+		for _, value := range r.Header["Authorization"] {
+			word, rest, _ := strings.Cut(strings.Trim(value, " \t"), " ")
+			rest = trimAsPython(rest)
+			f.upright = append(f.upright, piece{raw: value, token: rest, carrier: strings.EqualFold(word, "Bearer") && g.v.underGatewayKey(rest)})
+		}
+	}
+	return f
+}
+
+// queryNames lists the query parameters that carry a token on a decoded path.
+func (g *Guard) queryNames(path string) (names []string) {
+	if len(g.c.Policy.Tokens.Query) == 0 {
+		return nil
+	}
+	for _, p := range withoutRoot(path, g.c.RootPath) {
+		for _, q := range g.c.Policy.Tokens.Query {
+			if q.Path == p {
+				names = append(names, q.Name)
+			}
+		}
+	}
+	return names
+}
+
+// judge verifies every candidate, also those that can't change the decision any more: foreign tokens are counted
+// wherever they turn up.
+func (f *candidates) judge(g *Guard, d *Decision) {
+	fail := func(v Verdict) {
+		f.failed = append(f.failed, v.Reason)
+		if f.failing == None {
+			f.failing, f.failDetail = v.Reason, v.Detail
+		}
+	}
+	if f.scheme == schemeBearer {
+		f.bearer = g.v.verify(f.header)
+		d.Tokens = append(d.Tokens, f.bearer)
+		if f.bearer.Reason != None {
+			fail(f.bearer)
+		}
+		f.note(f.bearer)
+	}
+	if f.judgePieces(g, d, f.query, fail, func(p *piece, token string) string {
+		name, _, _ := strings.Cut(p.raw, "=")
+		return name + "=" + token
+	}) {
+		f.accepted = true
+	}
+	f.judgePieces(g, d, f.upright, fail, func(_ *piece, token string) string { return "Bearer " + token })
+	f.judgeCookies(g, d)
+}
+
+// judgePieces verifies the tokens among pieces, each of which must be accepted, and tells whether one was. again words a
+// piece whose token was signed again for the gateway.
+func (f *candidates) judgePieces(g *Guard, d *Decision, pieces []piece, fail func(Verdict), again func(*piece, string) string) (accepted bool) {
+	for i := range pieces {
+		p := &pieces[i]
+		if !p.carrier {
+			continue
+		}
+		v := g.v.verify(p.token)
+		d.Tokens = append(d.Tokens, v)
+		if v.Reason != None {
+			p.drop = true
+			fail(v)
+			continue
+		}
+		accepted = true
+		f.note(v)
+		if v.Additional {
+			p.replace = again(p, v.forward)
+		}
+	}
+	return accepted
+}
+
+func (f *candidates) judgeCookies(g *Guard, d *Decision) {
+	names := g.c.Policy.Tokens.Cookies
+	f.cookie = make([]Verdict, len(names))
+	var reported Reason
+	clean := false
+	for _, line := range f.cookies {
+		for i := range line {
+			p := &line[i]
+			if p.drop {
+				f.failed = append(f.failed, AmbiguousCredential)
+			}
+			if !p.carrier {
+				continue
+			}
+			v := Verdict{Reason: AmbiguousCredential}
+			if p.plain {
+				v = g.v.verify(p.token)
+				d.Tokens = append(d.Tokens, v)
+			}
+			if v.Reason != None {
+				p.drop = true
+				f.failed = append(f.failed, v.Reason)
+				f.cookie[slices.Index(names, p.name)] = v
+				continue
+			}
+			f.accepted = true
+			clean = clean || v.Reported == ""
+			if reported = v.Reported; v.Additional {
+				before, _, _ := strings.Cut(p.raw, "=")
+				p.replace = before + "=" + v.forward
+			}
+		}
+	}
+	// Cookies decide only where no other credential does, and one clean cookie is enough.
+	if f.scheme != schemeBearer && !clean && reported != "" && f.reported == None {
+		f.reported = reported
+	}
+}
+
+// note keeps what the environment rule reports of a token that must be accepted.
+func (f *candidates) note(v Verdict) {
+	if v.Reported != "" && f.reported == None {
+		f.reported = v.Reported
+	}
+}
+
+// lastCookie is the verdict that speaks for the cookies: the last failing one of the first name that the policy lists.
+func (f *candidates) lastCookie() Verdict {
+	for _, v := range f.cookie {
+		if v.Reason != "" {
+			return v
+		}
+	}
+	return Verdict{}
+}
+
+// forward writes down what the upstream may see. In report mode nothing is taken off.
+func (f *candidates) forward(g *Guard, r *http.Request, d *Decision) {
+	report := g.c.Mode == ModeReport
+	if !report {
+		d.Removed = f.failed
+	}
+	out := &d.Forward
+	basic := f.scheme == schemeBasic && d.Outcome == Public && g.basic(r.URL.Path) && d.Route == "protected"
+	switch {
+	case f.scheme == schemeBearer && f.bearer.Reason == None && (!report || f.bearer.Additional):
+		out.AuthHeader = []string{"Bearer " + f.bearer.forward}
+	case report || basic:
+		out.AuthHeader = r.Header[g.c.AuthHeader]
+	}
+	for _, p := range f.upright {
+		switch {
+		case p.replace != "":
+			out.Authorization = append(out.Authorization, p.replace)
+		case report || !p.drop:
+			out.Authorization = append(out.Authorization, p.raw)
+		}
+	}
+	for i, line := range f.cookies {
+		if report {
+			for j := range line {
+				line[j].drop = false
+			}
+		}
+		if !edited(line) {
+			out.Cookie = append(out.Cookie, r.Header["Cookie"][i])
+		} else if s, ok := joinPieces(line, ";"); ok && strings.Trim(s, " ;") != "" {
+			out.Cookie = append(out.Cookie, s)
+		}
+	}
+	out.RawQuery = r.URL.RawQuery
+	if report {
+		for i := range f.query {
+			f.query[i].drop = false
+		}
+	}
+	if edited(f.query) {
+		out.RawQuery, _ = joinPieces(f.query, "&")
+	}
+}
+
+func edited(pieces []piece) bool {
+	return slices.ContainsFunc(pieces, func(p piece) bool { return p.drop || p.replace != "" })
+}
