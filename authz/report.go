@@ -9,17 +9,32 @@ import (
 
 // Report is everything that is decided at run time, said beforehand: what `envgate check` prints.
 type Report struct {
-	Settings []Origin  `json:"settings,omitempty"`
-	Rule     Rule      `json:"environment_rule,omitempty"`
-	Warnings []Warning `json:"warnings"`
-	Routes   []Route   `json:"routes,omitempty"`
-	Tokens   []string  `json:"tokens,omitempty"`
-	Errors   []string  `json:"errors,omitempty"`
+	Settings    []Origin  `json:"settings,omitempty"`
+	Environment string    `json:"environment,omitempty"`
+	Rule        Rule      `json:"environment_rule,omitempty"`
+	Origins     []string  `json:"allowed_origins,omitempty"`
+	Tokens      []string  `json:"tokens,omitempty"`
+	Stripped    []string  `json:"stripped_headers,omitempty"`
+	LoginPage   string    `json:"login_page,omitempty"`
+	Routes      []Route   `json:"routes,omitempty"`
+	Warnings    []Warning `json:"warnings"`
+	Errors      []string  `json:"errors,omitempty"`
 }
 
 // NewReport reports on a parsed configuration; more are warnings that only the running system shows.
 func NewReport(c *Config, more ...Warning) Report {
-	return Report{Settings: c.Origins, Rule: c.Rule, Warnings: append(append([]Warning{}, c.Warnings()...), more...), Routes: c.Policy.Routes, Tokens: c.tokenSources()}
+	r := Report{
+		Settings: c.Origins, Environment: c.Environment, Rule: c.Rule, Tokens: c.tokenSources(), Routes: c.Policy.Routes,
+		Stripped: append([]string{c.UserHeader}, c.Policy.StripHeaders...),
+		Warnings: append(append([]Warning{}, c.Warnings()...), more...),
+	}
+	if c.CORS {
+		r.Origins = c.AllowedOrigins
+	}
+	if c.Policy.LoginPage != "" {
+		r.LoginPage = c.RootPath + c.Policy.LoginPage
+	}
+	return r
 }
 
 // tokenSources says in words where credentials are looked for.
@@ -51,7 +66,17 @@ func (r Report) Text(w io.Writer) error {
 		}
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", o.Name, value, o.From)
 	}
-	_, _ = fmt.Fprintf(t, "\nThe environment rule in force: %s\n", r.Rule)
+	_, _ = fmt.Fprintf(t, "\nIn force:\n")
+	for _, line := range [][2]string{
+		{"environment", r.Environment}, {"environment rule", string(r.Rule)},
+		{"origins that may read a refusal", strings.Join(r.Origins, " ")}, {"login page for browsers", r.LoginPage},
+		{"headers that clients may not set", strings.Join(r.Stripped, " ")},
+	} {
+		if line[1] == "" {
+			line[1] = "none"
+		}
+		_, _ = fmt.Fprintf(t, "  %s:\t%s\n", line[0], line[1])
+	}
 	_, _ = fmt.Fprintf(t, "\nTokens are looked for in:\n")
 	for _, s := range r.Tokens {
 		_, _ = fmt.Fprintf(t, "  %s\n", s)

@@ -70,7 +70,7 @@ func (c *Config) Warnings() (ws []Warning) {
 		if issuer && audience && (!c.DeriveKey || !symmetric(c.Algorithm)) {
 			add(Indistinguishable, "give this environment its own JWT_SECRET_KEY, JWT_ISSUER and JWT_AUDIENCE", "issuer and audience are defaults and the key is not derived per environment: with a shared key, only the env claim tells environments apart")
 		}
-		if published(c.Secret) || published(c.AdditionalSecret) {
+		if symmetric(c.Algorithm) && (published(c.Secret) || published(c.AdditionalSecret)) {
 			add(PublishedSecret, "make a secret: openssl rand -hex 32", "the JWT secret is printed in the gateway's documentation, chart or code: anybody can sign tokens")
 		}
 		if c.Rule == RuleOff {

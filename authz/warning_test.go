@@ -35,6 +35,7 @@ func TestWarnings(t *testing.T) {
 		{"in another case", []string{"JWT_SECRET_KEY=My-Test-Key-But-Now-Longer-Than-32-Bytes"}, "published_secret"},
 		{"a short published secret", []string{"JWT_SECRET_KEY=my-test-key"}, "published_secret weak_secret"},
 		{"a published additional secret", []string{"ENVGATE_ADDITIONAL_SECRET_KEY=my-test-key-but-now-longer-than-32-bytes"}, "published_secret"},
+		{"a published secret that the algorithm doesn't use", []string{"JWT_SECRET_KEY=my-test-key", "JWT_ALGORITHM=ES256", "JWT_PUBLIC_KEY_PATH=testdata/settings/ec-p256.pem"}, ""},
 		{"rule off", []string{"ENVGATE_ENVIRONMENT_RULE=off"}, "environment_rule_off"},
 		{"rule off by the gateway's variable", []string{"VALIDATE_TOKEN_ENVIRONMENT=false"}, "environment_rule_off"},
 		{"report mode", []string{"ENVGATE_MODE=report"}, "report_mode"},
