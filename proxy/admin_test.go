@@ -56,7 +56,7 @@ func TestAdminEndpoints(t *testing.T) {
 
 func TestADrainIsUnreadyServesOnAndClosesConnections(t *testing.T) {
 	u := newRecorder(t, nil)
-	s := startSidecar(t, u.URL, "ENVGATE_DRAIN_DELAY=150ms")
+	s := startSidecar(t, u.URL, "ENVGATE_DRAIN_DELAY=700ms")
 	client := &http.Client{}
 	if res, err := client.Get("http://" + s.addr + "/health"); err != nil || res.Close {
 		t.Fatalf("%v %v", res, err)
@@ -93,7 +93,7 @@ func TestASignalDrainsAndStops(t *testing.T) {
 			<-release
 		}
 	})
-	s := startSidecar(t, u.URL, "ENVGATE_DRAIN_DELAY=100ms")
+	s := startSidecar(t, u.URL, "ENVGATE_DRAIN_DELAY=700ms")
 	s.Stop() // another one is run below
 	again := NewServer(s.config, buildForTests, s.log)
 	signals, stopped := make(chan os.Signal, 2), make(chan error, 1)
@@ -117,7 +117,7 @@ func TestASignalDrainsAndStops(t *testing.T) {
 	if res, err := http.Get("http://" + addr + "/health"); err != nil || res.StatusCode != 200 {
 		t.Errorf("during the delay: %v %v", res, err)
 	}
-	time.Sleep(150 * time.Millisecond)
+	time.Sleep(800 * time.Millisecond)
 	close(release)
 	if err := <-slow; err != nil {
 		t.Errorf("the request in flight: %v", err)
