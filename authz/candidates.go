@@ -108,6 +108,9 @@ func (f *candidates) judgePieces(g *Guard, d *Decision, pieces []piece, fail fun
 }
 
 func (f *candidates) judgeCookies(g *Guard, d *Decision) {
+	if f.cookies == nil {
+		return
+	}
 	names := g.c.Policy.Tokens.Cookies
 	f.cookie = make([]Verdict, len(names))
 	var reported Reason

@@ -79,7 +79,7 @@ func parseToken(token string) (p parsed, ok bool) {
 		return p, false
 	}
 	header, err := strictBase64.DecodeString(token[:first])
-	if err != nil || !isBase64URL(token) {
+	if err != nil || strings.IndexByte(token, '\n') >= 0 || strings.IndexByte(token, '\r') >= 0 { // which the decoder skips
 		return p, false
 	}
 	payload, err := strictBase64.DecodeString(token[first+1 : last])
@@ -88,6 +88,8 @@ func parseToken(token string) (p parsed, ok bool) {
 	}
 	if s, err := strictBase64.DecodeString(token[last+1:]); err == nil {
 		p.signature = s
+	} else if !isPlain(token[last+1:]) {
+		return p, false
 	}
 	ho, err := parseObject(header)
 	if err != nil || ho.get("crit") != nil {
@@ -101,9 +103,6 @@ func parseToken(token string) (p parsed, ok bool) {
 	p.claims, ok = parseClaims(p.object)
 	return p, ok
 }
-
-// isBase64URL tells whether token is made of base64url characters and dots only: the decoder skips line ends.
-func isBase64URL(token string) bool { return isPlain(token) }
 
 // signature tries the current key, then the additional one.
 func (v *verifier) signature(token string, p parsed) Verdict {
