@@ -64,7 +64,8 @@ func (s *Server) adminHandler(b metrics.Build) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		_ = statusPage.Execute(w, current())
 	}))
-	return mux
+	// A page in the browser of somebody with a port-forward must not drain the sidecar.
+	return http.NewCrossOriginProtection().Handler(mux)
 }
 
 func (s *Server) status(b metrics.Build) status {

@@ -54,6 +54,20 @@ func TestAdminEndpoints(t *testing.T) {
 	}
 }
 
+func TestAForeignPageCanNotDrain(t *testing.T) {
+	s := startSidecar(t, newRecorder(t, nil).URL)
+	request, _ := http.NewRequest("POST", "http://"+s.admin+"/drain", nil)
+	request.Header.Set("Origin", "https://evil.example.com")
+	request.Header.Set("Sec-Fetch-Site", "cross-site")
+	res, err := http.DefaultClient.Do(request)
+	if err != nil || res.StatusCode != http.StatusForbidden {
+		t.Errorf("%v %v", res, err)
+	}
+	if code, _ := s.adminStatus("GET", "/readyz"); code != 200 {
+		t.Error("it drains")
+	}
+}
+
 func TestADrainIsUnreadyServesOnAndClosesConnections(t *testing.T) {
 	u := newRecorder(t, nil)
 	s := startSidecar(t, u.URL, "ENVGATE_DRAIN_DELAY=700ms")

@@ -59,7 +59,7 @@ func (s *streams) endAll(over time.Duration) {
 	}
 	pause := min(over/time.Duration(len(open)), 20*time.Millisecond)
 	for _, st := range open {
-		st.end()
+		go st.end() // one that a stuck upstream holds up must not hold up the others
 		time.Sleep(pause)
 	}
 }

@@ -150,6 +150,55 @@ func TestWebSocketsPassAndAreClosedAtADrain(t *testing.T) {
 	eventually(t, "the stream is counted out", func() bool { return s.value(`envgate_streams_open{kind="websocket"}`) == "0" })
 }
 
+// TestAStuckUpstreamHoldsUpNoOtherStream: one WebSocket's upstream reads nothing any more, so that no close frame can be
+// written to it; the event stream beside it still ends.
+func TestAStuckUpstreamHoldsUpNoOtherStream(t *testing.T) {
+	u := newRecorder(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/sse" {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = fmt.Fprint(w, "data: first\n\n")
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			return
+		}
+		conn, _, _ := w.(http.Hijacker).Hijack()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		t.Cleanup(func() { _ = conn.Close() })
+	})
+	s := startSidecar(t, u.URL)
+	conn, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "GET /ws HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nAuthorization: Bearer "+token(t, nil)+"\r\n\r\n")
+	if res, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || res.StatusCode != 101 {
+		t.Fatalf("%v %v", res, err)
+	}
+	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
+	for flood := make([]byte, 1<<20); err == nil; { // until every buffer on the way is full
+		_, err = conn.Write(flood)
+	}
+	request, _ := http.NewRequest("GET", "http://"+s.addr+"/sse", nil)
+	request.Header.Set("Authorization", "Bearer "+token(t, nil))
+	res, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	s.Drain()
+	ended := make(chan error, 1)
+	go func() { _, err := io.ReadAll(res.Body); ended <- err }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("the event stream did not end")
+	}
+}
+
 func TestAWebSocketCanStillBeOpenedDuringTheDelay(t *testing.T) {
 	u := echoUpstream(t, nil)
 	s := startSidecar(t, u.URL, "ENVGATE_DRAIN_DELAY=10s")
