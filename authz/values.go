@@ -242,8 +242,8 @@ func known(c *Config, v string) error {
 
 func maxTokenBytes(c *Config, v string) error {
 	n, err := strconv.Atoi(v)
-	if err != nil || n < 512 || n > 65536 {
-		return fmt.Errorf("want a number of bytes from 512 to 65536")
+	if err != nil || n < 1 || n > 1<<20 {
+		return fmt.Errorf("want a number of bytes from 1 to %d", 1<<20)
 	}
 	c.MaxTokenBytes = n
 	return nil
