@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,14 +14,24 @@ import (
 	"envgate/metrics"
 )
 
-// pages are the project's Markdown files.
-func pages(t *testing.T) []string {
+// pages are the project's Markdown files, wherever they are.
+func pages(t *testing.T) (files []string) {
 	t.Helper()
-	files, err := filepath.Glob("*.md")
-	if err != nil || len(files) < 8 {
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "testdata"):
+			return fs.SkipDir
+		case filepath.Ext(path) == ".md":
+			files = append(files, path)
+		}
+		return nil
+	})
+	if err != nil || len(files) < 10 {
 		t.Fatalf("%d pages, %v", len(files), err)
 	}
-	return append(files, "../README.md")
+	return files
 }
 
 func read(t *testing.T, file string) string {
@@ -40,11 +51,23 @@ func TestLinksLeadSomewhere(t *testing.T) {
 			if strings.Contains(m[1], "://") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(file), m[1])); err != nil {
+			to := filepath.Join(filepath.Dir(file), m[1])
+			if _, err := os.Stat(to); err != nil {
 				t.Errorf("%s: %s leads nowhere", file, m[1])
+			} else if m[2] != "" && !slices.Contains(anchors(read(t, to)), m[2]) {
+				t.Errorf("%s: %s has no heading %s", file, m[1], m[2])
 			}
 		}
 	}
+}
+
+// anchors are what a page's headings can be linked by.
+func anchors(text string) (list []string) {
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
+		slug := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		list = append(list, "#"+strings.ReplaceAll(slug, " ", "-"))
+	}
+	return list
 }
 
 // TestNamesInTheDocsExist looks for settings and metrics that were renamed or never were.

@@ -23,6 +23,7 @@ var tables = map[string]func(t *testing.T) string{
 	"reasons":          reasonsTable,
 	"metrics":          metricsTable,
 	"checks":           checksTable,
+	"answers":          answersTable,
 }
 
 // cell makes text fit for a table.

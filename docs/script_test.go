@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -53,7 +54,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("SECRET", "script-secret-0123456789abcdef0123456789")
 			return nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "misuse": misuse},
 	})
 }
 
@@ -74,6 +75,17 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// misuse runs a program as it is not meant to be used: exit code 2, one line on stderr, nothing on stdout.
+func misuse(ts *testscript.TestScript, neg bool, args []string) {
+	exits(ts, neg, append([]string{"2"}, args...))
+	if out := ts.ReadFile("stdout"); out != "" {
+		ts.Fatalf("standard output: %q", out)
+	}
+	if line, ok := strings.CutSuffix(ts.ReadFile("stderr"), "\n"); !ok || !strings.HasPrefix(line, "envgate: ") || strings.Contains(line, "\n") {
+		ts.Fatalf("standard error is not one line of envgate's: %q", line)
 	}
 }
 
