@@ -58,7 +58,7 @@ type program struct {
 // run is main without the process: it returns the exit code. Every error is one line on stderr.
 func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := &program{environ: environ, flags: map[string]string{}, stdin: stdin, stdout: stdout, stderr: stderr}
-	if len(args) == 0 || strings.HasPrefix(args[0], "-") && !isHelp(args[0]) {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") && args[0] != "--" && !isHelp(args[0]) {
 		args = append([]string{"serve"}, args...) // the default command
 	}
 	err := p.app().Run(append([]string{"envgate"}, args...))
@@ -92,7 +92,7 @@ func (p *program) app() *cli.App {
 			{Name: "verify", Usage: "exit 0 if a token would be accepted, else 1", ArgsUsage: "[TOKEN]", Flags: with(settings, output, file), Action: p.verify},
 		}},
 		{Name: "healthcheck", Usage: "exit 0 if the sidecar in this pod is ready", Flags: with(admin, &cli.BoolFlag{Name: "live", Usage: "ask whether it is live instead"}), Action: noArguments(p.healthcheck)},
-		{Name: "drain", Usage: "make the sidecar in this pod drain, and wait until the delay has passed", Flags: with(pick(settings, "admin-listen", "drain-delay")), Action: noArguments(p.drain)},
+		{Name: "drain", Usage: "make the sidecar in this pod drain, and wait until the delay has passed", Flags: admin, Action: noArguments(p.drain)},
 		{Name: "demo", Usage: "show it all on a small stand-in gateway", Flags: demoFlags(), Action: noArguments(p.demo)},
 		{Name: "version", Usage: "print the version", Flags: []cli.Flag{output}, Action: noArguments(p.version)},
 	}
@@ -423,7 +423,7 @@ func (p *program) drain(*cli.Context) error { return p.ask(proxy.RequestDrain) }
 
 // ask runs a question to the sidecar in this pod. Only the settings that lead there must be good.
 func (p *program) ask(question func(*authz.Config) error) error {
-	c, err := authz.ParseOnly(authz.Source{Flags: p.flags, Environ: p.environ}, "ENVGATE_ADMIN_LISTEN", "ENVGATE_DRAIN_DELAY")
+	c, err := authz.ParseOnly(authz.Source{Flags: p.flags, Environ: p.environ}, "ENVGATE_ADMIN_LISTEN")
 	if err != nil {
 		return failure{exitUsage, err}
 	}

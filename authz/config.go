@@ -200,8 +200,8 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 	if !set["ALLOWED_ORIGINS"] {
 		c.AllowedOrigins = defaultOrigins(c.Environment)
 	}
-	c.Secret = secretOrFile(raw, "JWT_SECRET_KEY", bad)
-	c.AdditionalSecret = secretOrFile(raw, "ENVGATE_ADDITIONAL_SECRET_KEY", bad)
+	c.Secret = c.secretOrFile(raw, "JWT_SECRET_KEY", bad)
+	c.AdditionalSecret = c.secretOrFile(raw, "ENVGATE_ADDITIONAL_SECRET_KEY", bad)
 	if c.UserHeader != "" && c.UserHeader == c.AuthHeader {
 		bad("PROXY_USER_HEADER (--proxy-user-header): %q: the same as AUTH_HEADER_NAME: want the identity header", c.UserHeader)
 	}
@@ -216,7 +216,7 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 		if raw["JWT_SECRET_KEY"] == "" && raw["JWT_SECRET_KEY_FILE"] == "" { // else what is wrong with it is reported already
 			bad("JWT_SECRET_KEY: not set: JWT_ALGORITHM %s needs JWT_SECRET_KEY or JWT_SECRET_KEY_FILE", c.Algorithm)
 		}
-	case !symmetric(c.Algorithm) && c.AdditionalSecret.IsSet():
+	case !symmetric(c.Algorithm) && (c.AdditionalSecret.IsSet() || raw["ENVGATE_ADDITIONAL_SECRET_KEY_FILE"] != ""):
 		bad("ENVGATE_ADDITIONAL_SECRET_KEY: set, but JWT_ALGORITHM is %s: a second secret is only for HS256, HS384, HS512", c.Algorithm)
 	case !symmetric(c.Algorithm) && c.PublicKeyPath == "":
 		bad("JWT_PUBLIC_KEY_PATH (--jwt-public-key-path): not set: JWT_ALGORITHM %s needs the path of a PEM public key", c.Algorithm)
@@ -237,9 +237,12 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 }
 
 // secretOrFile reads the secret called name, or the file that name_FILE names. A file loses one trailing newline.
-func secretOrFile(raw map[string]string, name string, bad func(string, ...any)) Secret {
+func (c *Config) secretOrFile(raw map[string]string, name string, bad func(string, ...any)) Secret {
 	value, path := raw[name], raw[name+"_FILE"]
 	where := name
+	if path != "" && !symmetric(c.Algorithm) { // not needed, so not opened
+		path = ""
+	}
 	switch {
 	case value != "" && path != "":
 		bad("%s: set together with %s_FILE: want one of the two", name, name)

@@ -77,9 +77,9 @@ func (c *Config) Warnings() (ws []Warning) {
 			add(EnvironmentRuleOff, "set VALIDATE_TOKEN_ENVIRONMENT=true, or ENVGATE_ENVIRONMENT_RULE=enforce where the gateway's chart sets false", "tokens of other environments are accepted: the environment rule is off")
 		}
 		if c.Mode == ModeReport {
-			add(ReportMode, "set ENVGATE_MODE=enforce once envgate_decisions_total{decision=\"reported\"} stays flat", "nothing is refused: the mode is report")
+			add(ReportMode, "set ENVGATE_MODE=enforce once all that envgate_decisions_total{decision=\"reported\"} still counts should be refused", "nothing is refused: the mode is report")
 		} else if c.Rule == RuleReport {
-			add(ReportMode, "set ENVGATE_ENVIRONMENT_RULE=enforce once envgate_cross_environment_tokens_total{decision=\"reported\"} stays flat", "tokens of other environments are not refused: the environment rule only reports")
+			add(ReportMode, "set ENVGATE_ENVIRONMENT_RULE=enforce once no token that envgate_cross_environment_tokens_total{decision=\"reported\"} counts is needed", "tokens of other environments are not refused: the environment rule only reports")
 		}
 	}
 	for _, s := range []struct {

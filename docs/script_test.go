@@ -52,6 +52,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("TAKEN", l.Addr().String())
 			env.Setenv("PATH", bin+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("SECRET", "script-secret-0123456789abcdef0123456789")
+			env.Setenv("ESCAPE", "\x1b[2J") // clears a terminal
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "misuse": misuse},

@@ -21,9 +21,10 @@ func Healthcheck(c *authz.Config, live bool) error {
 	return ask(c, http.MethodGet, path, 5*time.Second)
 }
 
-// RequestDrain tells the sidecar in this pod to drain, and waits until its delay has passed: what a preStop hook runs.
+// RequestDrain tells the sidecar in this pod to drain, and waits until its delay has passed: what a preStop hook runs. The
+// delay is the sidecar's own setting, of at most ten minutes.
 func RequestDrain(c *authz.Config) error {
-	return ask(c, http.MethodPost, "/drain", c.DrainDelay+10*time.Second)
+	return ask(c, http.MethodPost, "/drain", 11*time.Minute)
 }
 
 func ask(c *authz.Config, method, path string, timeout time.Duration) error {

@@ -44,7 +44,7 @@ func (l *decisionLog) subjectHash(subject string) string {
 	return hex.EncodeToString(mac.Sum(nil)[:6])
 }
 
-// decision logs a refused or reported request, and a foreign credential that was taken off.
+// decision logs a refused or reported request.
 func (l *decisionLog) decision(r *http.Request, d *authz.Decision) {
 	if d.Outcome != authz.Refused && d.Outcome != authz.Reported {
 		return
