@@ -72,7 +72,7 @@ func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	if errors.As(err, &f) {
 		return f.code
 	}
-	return exitUsage
+	return exitWrong
 }
 
 func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "--help" }

@@ -96,13 +96,13 @@ func (g *Guard) open(r *http.Request, raw string, d *Decision) bool {
 func IsPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions &&
 		len(r.Header["Origin"]) == 1 && len(r.Header["Access-Control-Request-Method"]) == 1 && len(r.Header["Upgrade"]) == 0 &&
-		!namedInConnection(r.Header, "Origin") && !namedInConnection(r.Header, "Access-Control-Request-Method")
+		!NamedInConnection(r.Header, "Origin") && !NamedInConnection(r.Header, "Access-Control-Request-Method")
 }
 
 // WebSocket tells whether the Upgrade header asks for exactly websocket: the only upgrade that is ever forwarded.
 func WebSocket(h http.Header) bool {
 	v := h["Upgrade"]
-	return len(v) == 1 && strings.EqualFold(strings.Trim(v[0], " \t"), "websocket")
+	return len(v) == 1 && isToken(v[0]) && strings.EqualFold(v[0], "websocket") // a token is ASCII: no other letter folds to k or s
 }
 
 // decide turns the verdicts into outcome and reason.

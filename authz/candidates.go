@@ -19,8 +19,36 @@ type candidates struct {
 	failing    Reason // the first failing token outside of the cookies
 	failDetail string
 	cookie     []Verdict // by index of the policy's cookie names: the last failing one
-	reported   Reason    // what the environment rule reports of the tokens that decide
-	failed     []Reason  // everything that would be taken off
+	judged     []judgement
+	reported   Reason   // what the environment rule reports of the tokens that decide
+	failed     []Reason // everything that would be taken off
+}
+
+// judgement remembers the verdict of a token within one request.
+type judgement struct {
+	token   string
+	verdict Verdict
+}
+
+// maxCandidates is how many different tokens of one request are verified: a public-key algorithm takes up to 2 ms for
+// each. Browsers send two or three; what is beyond fails unverified.
+const maxCandidates = 16
+
+// verify judges a candidate, and one that repeats only once.
+func (f *candidates) verify(g *Guard, d *Decision, token string) Verdict {
+	for i := range f.judged {
+		if f.judged[i].token == token {
+			d.Tokens = append(d.Tokens, f.judged[i].verdict)
+			return f.judged[i].verdict
+		}
+	}
+	if len(f.judged) == maxCandidates {
+		return Verdict{Reason: AmbiguousCredential}
+	}
+	v := g.v.verify(token)
+	d.Tokens = append(d.Tokens, v)
+	f.judged = append(f.judged, judgement{token, v})
+	return v
 }
 
 // find collects the candidates of a request.
@@ -66,8 +94,7 @@ func (f *candidates) judge(g *Guard, d *Decision) {
 		}
 	}
 	if f.scheme == schemeBearer {
-		f.bearer = g.v.verify(f.header)
-		d.Tokens = append(d.Tokens, f.bearer)
+		f.bearer = f.verify(g, d, f.header)
 		if f.bearer.Reason != None {
 			fail(f.bearer)
 		}
@@ -91,8 +118,7 @@ func (f *candidates) judgePieces(g *Guard, d *Decision, pieces []piece, fail fun
 		if !p.carrier {
 			continue
 		}
-		v := g.v.verify(p.token)
-		d.Tokens = append(d.Tokens, v)
+		v := f.verify(g, d, p.token)
 		if v.Reason != None {
 			p.drop = true
 			fail(v)
@@ -114,7 +140,7 @@ func (f *candidates) judgeCookies(g *Guard, d *Decision) {
 	names := g.c.Policy.Tokens.Cookies
 	f.cookie = make([]Verdict, len(names))
 	var reported Reason
-	clean := false
+	clean, byQuery := false, f.accepted
 	for _, line := range f.cookies {
 		for i := range line {
 			p := &line[i]
@@ -126,8 +152,7 @@ func (f *candidates) judgeCookies(g *Guard, d *Decision) {
 			}
 			v := Verdict{Reason: AmbiguousCredential}
 			if p.plain {
-				v = g.v.verify(p.token)
-				d.Tokens = append(d.Tokens, v)
+				v = f.verify(g, d, p.token)
 			}
 			if v.Reason != None {
 				p.drop = true
@@ -144,7 +169,7 @@ func (f *candidates) judgeCookies(g *Guard, d *Decision) {
 		}
 	}
 	// Cookies decide only where no other credential does, and one clean cookie is enough.
-	if f.scheme != schemeBearer && !clean && reported != "" && f.reported == None {
+	if f.scheme != schemeBearer && !byQuery && !clean && reported != "" && f.reported == None {
 		f.reported = reported
 	}
 }

@@ -170,15 +170,17 @@ func (s *Setting) shown(value string) string {
 	switch {
 	case value == "":
 		return ""
-	case s.Secret, strings.Contains(value, "-----BEGIN "), strings.HasSuffix(s.Name, "_SECRET_KEY_FILE") && !strings.Contains(value, "/"):
+	case s.Secret, strings.Contains(value, "-----BEGIN "), strings.HasSuffix(s.Name, "_SECRET_KEY_FILE") && !strings.HasPrefix(value, "/") && !strings.HasPrefix(value, "."):
 		return redacted
 	}
-	if scheme, rest, ok := strings.Cut(value, "://"); ok {
-		if at := strings.LastIndexByte(rest, '@'); at >= 0 {
-			return scheme + "://" + redacted + rest[at:]
-		}
+	at := strings.LastIndexByte(value, '@')
+	if at < 0 {
+		return value
 	}
-	return value
+	if scheme, _, ok := strings.Cut(value[:at], "://"); ok {
+		return scheme + "://" + redacted + value[at:]
+	}
+	return redacted + value[at:]
 }
 
 // combine checks and fills what depends on more than one setting.
@@ -230,10 +232,20 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 	if c.Secret.IsSet() && string(c.Secret.bytes) == string(c.AdditionalSecret.bytes) {
 		bad("ENVGATE_ADDITIONAL_SECRET_KEY: the same as JWT_SECRET_KEY: want the other secret of the rotation, or unset")
 	}
-	if c.Listen != "" && c.Listen == c.AdminListen && !strings.HasSuffix(c.Listen, ":0") {
-		bad("ENVGATE_ADMIN_LISTEN (--admin-listen): %q: the same as ENVGATE_LISTEN: want another port", c.AdminListen)
+	if port := portOf(c.Listen); port != "0" && port == portOf(c.AdminListen) {
+		bad("ENVGATE_ADMIN_LISTEN (--admin-listen): %q: the same port as ENVGATE_LISTEN: want another", c.AdminListen)
+	}
+	if u := c.Upstream; u != nil && u.Port() != "" && (u.Port() == portOf(c.Listen) || u.Port() == portOf(c.AdminListen)) && isLoopback(u.Hostname()) {
+		bad("ENVGATE_UPSTREAM (--upstream): %q: is a listener of envgate itself: want the gateway", u)
 	}
 	return problems
+}
+
+func portOf(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
+
+func isLoopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // secretOrFile reads the secret called name, or the file that name_FILE names. A file loses one trailing newline.

@@ -22,7 +22,7 @@ const (
 // matched in any case (RFC 9110, section 11.1) and ends at the first space, as the gateway splits it.
 func readAuthHeader(h http.Header, name string) (scheme, string) {
 	values := h[name]
-	if len(values) > 1 || namedInConnection(h, name) {
+	if len(values) > 1 || NamedInConnection(h, name) {
 		return schemeAmbiguous, ""
 	}
 	if len(values) == 0 {
@@ -44,9 +44,9 @@ func readAuthHeader(h http.Header, name string) (scheme, string) {
 	return schemeOther, ""
 }
 
-// namedInConnection tells whether the client declares a header hop-by-hop (RFC 9110, section 7.6.1): a proxy would drop
+// NamedInConnection tells whether the client declares a header hop-by-hop (RFC 9110, section 7.6.1): a proxy would drop
 // it, and the gateway would judge by what is left.
-func namedInConnection(h http.Header, name string) bool {
+func NamedInConnection(h http.Header, name string) bool {
 	for _, line := range h["Connection"] {
 		for option := range strings.SplitSeq(line, ",") {
 			if strings.EqualFold(strings.Trim(option, " \t"), name) {

@@ -106,10 +106,11 @@ var reservedHeaders = []string{
 
 func headerName(v string) (string, error) {
 	name := http.CanonicalHeaderKey(v)
+	dashed := http.CanonicalHeaderKey(strings.NewReplacer("_", "-", ".", "-").Replace(v)) // which some servers read alike
 	if !isToken(v) {
 		return "", fmt.Errorf("not a header name: want letters, digits and -")
 	}
-	if slices.Contains(reservedHeaders, name) || strings.HasPrefix(name, "X-Forwarded-") {
+	if slices.Contains(reservedHeaders, dashed) || strings.HasPrefix(dashed, "X-Forwarded-") {
 		return "", fmt.Errorf("reserved for the connection or for forwarding: want another header")
 	}
 	return name, nil

@@ -19,12 +19,12 @@ type headerRules struct {
 }
 
 func newHeaderRules(c *authz.Config) headerRules {
-	rules := headerRules{protected: map[string]bool{c.UserHeader: true}, auth: c.AuthHeader, trusted: c.TrustedProxies}
+	rules := headerRules{protected: map[string]bool{dashed(c.UserHeader): true}, auth: c.AuthHeader, trusted: c.TrustedProxies}
 	for _, name := range c.Policy.StripHeaders {
 		if prefix, ok := strings.CutSuffix(name, "*"); ok {
-			rules.prefixes = append(rules.prefixes, http.CanonicalHeaderKey(prefix))
+			rules.prefixes = append(rules.prefixes, dashed(prefix))
 		} else {
-			rules.protected[http.CanonicalHeaderKey(name)] = true
+			rules.protected[dashed(name)] = true
 		}
 	}
 	if c.PublicURL != nil {
@@ -48,11 +48,17 @@ func (h headerRules) apply(in, out *http.Request) {
 
 // isProtected tells whether a client may not set a header, in this or another spelling: some servers read _ and . as -.
 func (h headerRules) isProtected(name string) bool {
+	if name == h.auth {
+		return false
+	}
 	if strings.ContainsAny(name, "_.") {
-		name = http.CanonicalHeaderKey(strings.NewReplacer("_", "-", ".", "-").Replace(name))
-		if name == h.auth || isForwarding(name) {
+		name = dashed(name)
+		if name == dashed(h.auth) || isForwarding(name) {
 			return true
 		}
+	}
+	if name == "X-Real-Ip" { // a legacy gateway believes it; what a proxy knows is in X-Forwarded-For
+		return true
 	}
 	if h.protected[name] {
 		return true
@@ -63,6 +69,16 @@ func (h headerRules) isProtected(name string) bool {
 		}
 	}
 	return false
+}
+
+var dashes = strings.NewReplacer("_", "-", ".", "-")
+
+// dashed is the one spelling under which names are compared.
+func dashed(name string) string {
+	if !strings.ContainsAny(name, "_.") {
+		return http.CanonicalHeaderKey(name)
+	}
+	return http.CanonicalHeaderKey(dashes.Replace(name))
 }
 
 // isForwarding tells whether a header speaks for a proxy in front.
@@ -96,7 +112,9 @@ func (h headerRules) setForwarded(in *http.Request, out http.Header, peer netip.
 	values := []string{forwardedFor, proto, host}
 	out["X-Forwarded-For"] = values[0:1:1]
 	out["X-Forwarded-Proto"] = values[1:2:2]
-	out["X-Forwarded-Host"] = values[2:3:3]
+	if host != "" { // HTTP/1.0
+		out["X-Forwarded-Host"] = values[2:3:3]
+	}
 }
 
 func (h headerRules) trusts(peer netip.Addr) bool {

@@ -55,20 +55,30 @@ func (l *decisionLog) decision(r *http.Request, d *authz.Decision) {
 		return
 	}
 	attrs := append(requestAttrs(r, d), slog.Int("status", d.Status), slog.String("detail", d.Detail))
-	for i := range d.Tokens {
-		v := &d.Tokens[i]
-		if !v.Verified {
-			continue
-		}
+	if v := speaking(d); v != nil {
 		attrs = append(attrs, slog.Group("token",
 			slog.String("issuer", v.Issuer), slog.String("environment", authz.Printable(v.Environment)),
 			slog.String("jti", authz.Printable(v.ID)), slog.String("subject_hash", l.subjectHash(v.Subject))))
-		break
 	}
 	if suppressed > 0 {
 		attrs = append(attrs, slog.Int("suppressed", suppressed))
 	}
 	l.log.LogAttrs(context.Background(), slog.LevelInfo, string(d.Outcome), attrs...)
+}
+
+// speaking returns the verified token that a decision is about: one with its reason, else the first; nil without any.
+func speaking(d *authz.Decision) (found *authz.Verdict) {
+	for i := range d.Tokens {
+		v := &d.Tokens[i]
+		switch {
+		case !v.Verified:
+		case v.Reason == d.Reason || v.Reported == d.Reason:
+			return v
+		case found == nil:
+			found = v
+		}
+	}
+	return found
 }
 
 // access logs one line for a finished request, where the setting asks for it.

@@ -44,16 +44,20 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.metrics.Decided(e.decision, time.Since(e.started))
 	p.log.decision(r, &e.decision)
 	p.warnings.observe(r, &e.decision)
-	// A request with both Content-Length and Transfer-Encoding must be the last on its connection (RFC 9112, section 6.1),
-	// or what is behind it could have been smuggled past a proxy in front. net/http hides the Content-Length from us, so
-	// every chunked request is the last.
-	if last := p.draining.Load() || len(r.TransferEncoding) > 0 && r.ProtoMajor == 1; last && !authz.WebSocket(r.Header) {
-		w.Header().Set("Connection", "close")
+	defer p.log.access(e)
+	if !authz.WebSocket(r.Header) || !authz.NamedInConnection(r.Header, "Upgrade") { // h2c and the like: served as plain HTTP
+		delete(r.Header, "Upgrade")
 	}
 	if e.decision.Outcome == authz.Refused {
 		e.refuse()
 	} else {
 		e.forward()
 	}
-	p.log.access(e)
+}
+
+// last tells whether the answer must be the last on its connection: while draining, and for a chunked request. One with
+// both Content-Length and Transfer-Encoding has to be (RFC 9112, section 6.1), or what is behind it could have been
+// smuggled past a proxy in front; net/http hides the Content-Length, so every chunked request is.
+func (e *exchange) last() bool {
+	return e.p.draining.Load() || len(e.r.TransferEncoding) > 0 && e.r.ProtoMajor == 1
 }

@@ -72,7 +72,8 @@ func (e *exchange) problem(status int, p problem) {
 	h["Content-Type"] = []string{"application/problem+json"}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	h["Cache-Control"] = []string{"no-store"}
-	delete(h, "Date") // forward keeps net/http from setting it
+	delete(h, "Date") // forwarding keeps net/http from setting it
+	e.closeUnread(h)
 	e.own(status)
 	e.w.WriteHeader(status)
 	_, _ = e.w.Write(body)
@@ -83,6 +84,7 @@ func (e *exchange) sendToLogin() {
 	h := e.w.Header()
 	h.Set("Cache-Control", "no-store")
 	e.allowOrigin(h)
+	e.closeUnread(h)
 	status := http.StatusSeeOther
 	if authz.HTMX(e.r) {
 		status = http.StatusOK
@@ -92,6 +94,14 @@ func (e *exchange) sendToLogin() {
 	}
 	e.own(status)
 	e.w.WriteHeader(status)
+}
+
+// closeUnread ends the connection behind an answer that doesn't wait for the request's body: net/http would read up to
+// 256 KiB of it first, for as long as the client likes.
+func (e *exchange) closeUnread(h http.Header) {
+	if e.last() || e.r.ContentLength != 0 && e.r.ProtoMajor == 1 {
+		h.Set("Connection", "close")
+	}
 }
 
 // own counts an answer of envgate's own.

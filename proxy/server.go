@@ -149,6 +149,7 @@ func (s *Server) Stop() {
 	s.proxy.metrics.Ready(false)
 	ctx, cancel := context.WithTimeout(context.Background(), s.config.DrainTimeout)
 	defer cancel()
+	s.proxy.streams.close()
 	go s.proxy.streams.endAll(s.config.DrainTimeout / 2)
 	err := s.traffic.Shutdown(ctx)
 	for err == nil && s.proxy.streams.count() > 0 { // upgraded connections are not the server's any more

@@ -16,6 +16,7 @@ type streams struct {
 	metrics *metrics.Metrics
 	mu      sync.Mutex
 	open    map[stream]struct{}
+	closing bool // a stream that opens now is ended at once
 }
 
 // stream is an answer that doesn't end by itself.
@@ -30,6 +31,9 @@ func (s *streams) add(kind string, st stream) (closed func()) {
 	counted := s.metrics.StreamOpened(kind)
 	s.mu.Lock()
 	s.open[st] = struct{}{}
+	if s.closing {
+		go st.end()
+	}
 	s.mu.Unlock()
 	return func() {
 		s.mu.Lock()
@@ -43,6 +47,13 @@ func (s *streams) count() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.open)
+}
+
+// close makes every stream end that opens from now on.
+func (s *streams) close() {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
 }
 
 // endAll ends the open streams in turn, spread over at most the given time, so that their clients don't all come back

@@ -79,16 +79,17 @@ type exchange struct {
 	streamClosed func()
 }
 
+// flushInterval is how long a part of an answer of known length may wait for more; streams are flushed at once.
+const flushInterval = 20 * time.Millisecond
+
 // forward sends the request on. Nothing is retried that net/http would not retry: requests without a body, of
 // idempotent methods, on a connection that was reused and had answered nothing yet.
 func (e *exchange) forward() {
 	defer e.closeStream()
-	h := e.w.Header()
-	h["Date"], h["Content-Type"] = nil, nil // or net/http would add what the upstream left out
 	u := e.p.upstream
 	proxy := httputil.ReverseProxy{
 		Rewrite: e.rewrite, Transport: e, ModifyResponse: e.modifyResponse, ErrorHandler: e.fail,
-		BufferPool: &u.buffers, ErrorLog: u.errorLog,
+		BufferPool: &u.buffers, ErrorLog: u.errorLog, FlushInterval: flushInterval,
 	}
 	proxy.ServeHTTP(e.w, e.r)
 }
@@ -104,10 +105,6 @@ func (e *exchange) rewrite(pr *httputil.ProxyRequest) {
 	setHeader(out.Header, "Cookie", forward.Cookie)
 	if e.p.config.AuthHeader != "Authorization" {
 		setHeader(out.Header, "Authorization", forward.Authorization)
-	}
-	if !authz.WebSocket(e.r.Header) { // h2c and the like: served as plain HTTP
-		out.Header.Del("Connection")
-		out.Header.Del("Upgrade")
 	}
 	e.p.headers.apply(e.r, out)
 	if e.r.ContentLength != 0 && out.Body != nil {
@@ -131,12 +128,19 @@ func (e *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-var errUnaskedUpgrade = errors.New("the upstream switched protocols unasked")
+var (
+	errUnaskedUpgrade = errors.New("the upstream switched protocols unasked")
+	errOddStatus      = errors.New("the upstream answered with an impossible status")
+)
 
 // modifyResponse sees every answer of the upstream, before its headers go to the client.
 func (e *exchange) modifyResponse(res *http.Response) error {
 	took := e.received.Sub(e.started)
+	h := e.w.Header()
+	h["Date"], h["Content-Type"] = nil, nil // or net/http would add what the upstream left out
 	switch {
+	case res.StatusCode < 100:
+		return errOddStatus
 	case res.StatusCode == http.StatusSwitchingProtocols:
 		if !authz.WebSocket(e.r.Header) || !authz.WebSocket(res.Header) {
 			return errUnaskedUpgrade
@@ -146,6 +150,9 @@ func (e *exchange) modifyResponse(res *http.Response) error {
 	case isEventStream(res.Header):
 		took = 0
 		e.openEventStream(res)
+	}
+	if res.StatusCode != http.StatusSwitchingProtocols && e.last() {
+		res.Header.Set("Connection", "close")
 	}
 	e.answered(res.StatusCode, metrics.FromUpstream, took)
 	e.p.metrics.Overhead(e.sent.Sub(e.started) + time.Since(e.received))

@@ -39,12 +39,13 @@ func (e *exchange) openWebSocket(res *http.Response) {
 // end closes the connection with 1001 on both sides: at once when no frame is under way from the server, else behind
 // that frame.
 func (s *webSocket) end() {
-	s.writing.Lock()
-	if s.fromClient.between() {
-		_, _ = s.conn.Write(closeFrame(true))
-		s.fromClient = frames{broken: true} // nothing may follow a close frame
+	if s.writing.TryLock() { // else the upstream doesn't take what the client sends
+		if s.fromClient.between() {
+			_, _ = s.conn.Write(closeFrame(true))
+			s.fromClient = frames{broken: true} // nothing may follow a close frame
+		}
+		s.writing.Unlock()
 	}
-	s.writing.Unlock()
 
 	s.mu.Lock()
 	s.ending = true
@@ -71,7 +72,11 @@ func (s *webSocket) Read(p []byte) (int, error) {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fromServer.follow(p[:n])
+	if s.ending {
+		n = s.fromServer.followFrame(p[:n])
+	} else {
+		s.fromServer.follow(p[:n])
+	}
 	if err != nil && s.ending && s.fromServer.between() {
 		s.closing, s.finished = closeFrame(false), true
 		if n == 0 {
@@ -103,6 +108,14 @@ func (s *webSocket) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// CloseWrite passes a client's half close on: the server may have frames left to send.
+func (s *webSocket) CloseWrite() error {
+	if c, ok := s.conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
+}
+
 // Close implements io.Closer.
 func (s *webSocket) Close() error { return s.conn.Close() }
 
@@ -126,6 +139,21 @@ type frames struct {
 
 // between tells whether no frame is under way.
 func (f *frames) between() bool { return f.have == 0 && f.payload == 0 && !f.broken }
+
+// followFrame follows b to the end of the frame under way, and returns how many bytes that were.
+func (f *frames) followFrame(b []byte) int {
+	for i := range b {
+		if f.between() {
+			return i
+		}
+		if f.payload > 0 && f.payload >= uint64(len(b)-i) { // the rest belongs to this frame
+			f.payload -= uint64(len(b) - i)
+			return len(b)
+		}
+		f.follow(b[i : i+1])
+	}
+	return len(b)
+}
 
 // follow takes note of bytes that passed.
 func (f *frames) follow(b []byte) {
