@@ -2,6 +2,8 @@ package deploy
 
 import (
 	"bufio"
+	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -12,16 +14,20 @@ import (
 	"time"
 )
 
-// client is the demo's own: no environment's proxy, no redirects, bounded in time.
+// client is the demo's own: no environment's proxy, no redirects. Requests are bounded by their context, not by its
+// Timeout, which would make upgraded connections read-only.
 var client = &http.Client{
 	Transport:     &http.Transport{DisableKeepAlives: true},
-	Timeout:       10 * time.Second,
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
+const requestTimeout = 10 * time.Second
+
 // send sends one request of the scenario and returns the status. For streams it also waits for what flows.
-func (d *demo) send(base string, q request) (int, error) {
-	r, err := http.NewRequestWithContext(background, q.method, base+q.path, nil)
+func (d *demo) send(ctx context.Context, base string, q request) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, q.method, base+q.path, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -52,9 +58,13 @@ func (d *demo) send(base string, q request) (int, error) {
 	return res.StatusCode, err
 }
 
-// login logs in and uses the token that it gets.
+// login logs in and keeps the token that it gets.
 func (d *demo) login(r *http.Request) (int, error) {
-	r.Body = io.NopCloser(strings.NewReader(`{"email":"` + d.email() + `","password":"` + d.password() + `"}`))
+	credentials, err := json.Marshal(map[string]string{"email": d.email(), "password": d.password()})
+	if err != nil {
+		return 0, err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(credentials))
 	r.Header.Set("Content-Type", "application/json")
 	res, err := client.Do(r)
 	if err != nil {
@@ -68,29 +78,22 @@ func (d *demo) login(r *http.Request) (int, error) {
 		return res.StatusCode, errors.New("the login returned no token")
 	}
 	d.tokens["login"] = body.Token
-	return d.send(r.URL.Scheme+"://"+r.URL.Host, request{method: "GET", path: "/tools", bearers: []string{"login"}})
+	return res.StatusCode, nil
 }
 
-// email and password log in at a real gateway: the bootstrap admin's, by the gateway's own variables.
-func (d *demo) email() string {
-	if v := value(d.Environ, "PLATFORM_ADMIN_EMAIL"); v != "" {
-		return v
-	}
-	return "admin@example.com"
-}
-
-func (d *demo) password() string { return value(d.Environ, "PLATFORM_ADMIN_PASSWORD") }
-
-// stream reads the first event.
+// stream reads the first event. Gateways keep the stream open, so a buffering proxy would never deliver it.
 func stream(r *http.Request) (int, error) {
 	res, err := client.Do(r)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		return res.StatusCode, nil
+	}
 	line, err := bufio.NewReader(res.Body).ReadString('\n')
 	if err == nil && !strings.HasPrefix(line, "event:") {
-		err = fmt.Errorf("not an event")
+		err = errors.New("the stream does not begin with an event")
 	}
 	return res.StatusCode, err
 }
@@ -107,30 +110,42 @@ func upgrade(r *http.Request) (int, error) {
 		return 0, err
 	}
 	defer func() { _ = res.Body.Close() }()
-	conn, ok := res.Body.(io.ReadWriter)
-	if res.StatusCode != http.StatusSwitchingProtocols || !ok {
+	if res.StatusCode != http.StatusSwitchingProtocols {
 		return res.StatusCode, nil
 	}
 	if res.Header.Get("Sec-WebSocket-Accept") != acceptKey(key) {
 		return res.StatusCode, errors.New("the handshake's answer is wrong")
 	}
-	if _, err := conn.Write([]byte{0x81, 0x80 | 2, 0, 0, 0, 0, '{', '}'}); err != nil {
+	conn, ok := res.Body.(io.ReadWriter)
+	if !ok {
+		return res.StatusCode, errors.New("the upgraded connection can't be written to")
+	}
+	defer context.AfterFunc(r.Context(), func() { _ = res.Body.Close() })() // an upgraded connection has left the context
+	if _, err := conn.Write([]byte{textFrame, masked | 2, 0, 0, 0, 0, '{', '}'}); err != nil {
 		return res.StatusCode, err
 	}
-	_, err = readFrame(bufio.NewReader(conn))
+	if _, err = readFrame(conn); err != nil {
+		err = fmt.Errorf("no frame came back: %w", err)
+	}
 	return res.StatusCode, err
 }
 
-func fetch(url string) (string, error) {
-	r, err := http.NewRequestWithContext(background, http.MethodGet, url, nil)
+// fetch reads a page of a sidecar or gateway; any status but 200 is an error.
+func fetch(ctx context.Context, url string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
 	res, err := client.Do(r)
 	if err != nil {
-		return "", err
+		return "", errors.Unwrap(err) // without method and URL, which the caller names
 	}
 	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("GET %s answers %d", r.URL.Path, res.StatusCode)
+	}
 	b, err := io.ReadAll(res.Body)
 	return string(b), err
 }

@@ -9,17 +9,17 @@ import (
 	"envgate/authz"
 )
 
-// mintTokens signs every token that the scenario names.
-func mintTokens(sidecars map[string]*sidecar) (map[string]string, error) {
+// mintTokens signs every token that the scenario names, under the configuration that both environments share; login is
+// the gateway's own. The subject must be a user of the gateway.
+func mintTokens(own *authz.Config, subject string) (map[string]string, error) {
 	now := time.Now()
 	mint := func(c *authz.Config, environment string, issued time.Time) (string, error) {
-		return c.Mint(authz.MintOptions{Kind: authz.KindSession, Subject: "admin@example.com", Admin: true, Environment: environment, IssuedAt: issued, Expiry: issued.Add(time.Hour)})
+		return c.Mint(authz.MintOptions{Kind: authz.KindSession, Subject: subject, Admin: true, Environment: environment, IssuedAt: issued, Expiry: issued.Add(time.Hour)})
 	}
 	other, err := authz.Parse(authz.Source{Environ: []string{"JWT_SECRET_KEY=" + rand.Text() + rand.Text()}})
 	if err != nil {
 		return nil, err
 	}
-	own := sidecars["production"].config
 	tokens := map[string]string{}
 	for _, t := range []struct {
 		name, environment string
