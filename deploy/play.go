@@ -16,7 +16,7 @@ func (d *demo) printf(format string, args ...any) { _, _ = fmt.Fprintf(d.Out, fo
 
 // introduce prints who takes part, what the sidecars warn of at start, and the head of the table.
 func (d *demo) introduce() {
-	about := "a stand-in, part of this demo: checks tokens as a legacy release does, knows no env"
+	about := "the demo's stand-in: verifies as a legacy release does, knows no env"
 	if d.Gateway != "" {
 		about = "the given one"
 	}

@@ -68,7 +68,7 @@ var scenario = []step{
 	{"two auth headers", "production", get("production", "staging"), 400, authz.Refused, authz.AmbiguousCredential, "", "readers could pick either one"},
 	{"a quoted cookie", "production", request{method: "GET", path: "/tools", cookie: "production", quoted: true}, 401, authz.Refused, authz.AmbiguousCredential, "", "a reader might not unquote it"},
 	{"a good header, foreign cookie", "production", request{method: "GET", path: "/tools", bearers: []string{"production"}, cookie: "staging"}, 200, authz.Accepted, authz.None, authz.Environment, "only the cookie is taken off"},
-	{"login page, foreign cookie", "production", request{method: "GET", path: "/admin/login", cookie: "staging"}, 200, authz.Public, authz.None, authz.Environment, "a stale cookie locks no one out"},
+	{"login page, foreign cookie", "production", request{method: "GET", path: "/admin/login", cookie: "staging"}, 200, authz.Public, authz.None, authz.Environment, "a stale cookie locks none out"},
 	{"a login", "production", request{method: "POST", path: "/auth/login", kind: login}, 200, authz.Public, authz.None, "", "logging in needs no token"},
 	{"the token of that login", "production", get("login"), 200, authz.Accepted, authz.None, "", "legacy gateways set no env"},
 	{"an event stream", "production", header("/sse", sse, "production"), 200, authz.Accepted, authz.None, "", "events come while it is open"},

@@ -34,7 +34,9 @@ func TestTheStandInAcceptsWhatALegacyGatewayAccepts(t *testing.T) {
 	defer server.Close()
 	good := signed(t, standInSecret, nil)
 	later := time.Now().Add(time.Hour).Unix()
-	claims := func(c jwt.MapClaims) []string { return []string{"Authorization: Bearer " + signed(t, standInSecret, c)} }
+	claims := func(c jwt.MapClaims) []string {
+		return []string{"Authorization: Bearer " + signed(t, standInSecret, c)}
+	}
 	for _, row := range []struct {
 		name    string
 		headers []string
