@@ -436,7 +436,7 @@ func (p *program) ask(question func(*authz.Config) error) error {
 func demoFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "stay", Usage: "keep running, and print addresses and curl lines"},
-		&cli.StringFlag{Name: "gateway", Usage: "URL of a real gateway instead of the stand-in"},
+		&cli.StringFlag{Name: "gateway", Usage: "URL of a real gateway instead of the stand-in; needs its JWT_SECRET_KEY and PLATFORM_ADMIN_PASSWORD"},
 	}
 }
 
