@@ -235,7 +235,7 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 	if port := portOf(c.Listen); port != "0" && port == portOf(c.AdminListen) {
 		bad("ENVGATE_ADMIN_LISTEN (--admin-listen): %q: the same port as ENVGATE_LISTEN: want another", c.AdminListen)
 	}
-	if u := c.Upstream; u != nil && u.Port() != "" && (u.Port() == portOf(c.Listen) || u.Port() == portOf(c.AdminListen)) && isLoopback(u.Hostname()) {
+	if u := c.Upstream; u != nil && u.Port() != "" && (u.Port() == portOf(c.Listen) || u.Port() == portOf(c.AdminListen)) && c.LoopbackUpstream() {
 		bad("ENVGATE_UPSTREAM (--upstream): %q: is a listener of envgate itself: want the gateway", u)
 	}
 	return problems
@@ -243,7 +243,9 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 
 func portOf(address string) string { return address[strings.LastIndexByte(address, ':')+1:] }
 
-func isLoopback(host string) bool {
+// LoopbackUpstream tells whether the upstream is reached over TCP on loopback.
+func (c *Config) LoopbackUpstream() bool {
+	host := c.Upstream.Hostname()
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }

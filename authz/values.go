@@ -104,9 +104,19 @@ var reservedHeaders = []string{
 	"Trailer", "Transfer-Encoding", "Upgrade", "Content-Length", "Content-Type", "Expect", "Forwarded", "X-Real-Ip",
 }
 
+var dashes = strings.NewReplacer("_", "-", ".", "-")
+
+// Dashed is the one spelling under which header names are compared: some servers read _ and . as -.
+func Dashed(name string) string {
+	if strings.ContainsAny(name, "_.") {
+		name = dashes.Replace(name)
+	}
+	return http.CanonicalHeaderKey(name)
+}
+
 func headerName(v string) (string, error) {
 	name := http.CanonicalHeaderKey(v)
-	dashed := http.CanonicalHeaderKey(strings.NewReplacer("_", "-", ".", "-").Replace(v)) // which some servers read alike
+	dashed := Dashed(v)
 	if !isToken(v) {
 		return "", fmt.Errorf("not a header name: want letters, digits and -")
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -27,10 +26,10 @@ func Exposure(c *authz.Config) []authz.Warning {
 // exposedOn returns the address other than loopback on which a loopback upstream's port listens, or "". It reads the
 // kernel's socket tables, which all containers of a pod share; where there are none, nothing can be said.
 func exposedOn(c *authz.Config) string {
-	host, port := c.Upstream.Hostname(), c.Upstream.Port()
-	if ip := net.ParseIP(host); c.Upstream.Scheme == "unix" || host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if !c.LoopbackUpstream() {
 		return ""
 	}
+	port := c.Upstream.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[c.Upstream.Scheme]
 	}

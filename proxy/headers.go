@@ -19,12 +19,15 @@ type headerRules struct {
 }
 
 func newHeaderRules(c *authz.Config) headerRules {
-	rules := headerRules{protected: map[string]bool{dashed(c.UserHeader): true}, auth: c.AuthHeader, trusted: c.TrustedProxies}
+	rules := headerRules{protected: map[string]bool{
+		authz.Dashed(c.UserHeader): true,
+		"X-Real-Ip":                true, // a legacy gateway believes it; what a proxy knows is in X-Forwarded-For
+	}, auth: c.AuthHeader, trusted: c.TrustedProxies}
 	for _, name := range c.Policy.StripHeaders {
 		if prefix, ok := strings.CutSuffix(name, "*"); ok {
-			rules.prefixes = append(rules.prefixes, dashed(prefix))
+			rules.prefixes = append(rules.prefixes, authz.Dashed(prefix))
 		} else {
-			rules.protected[dashed(name)] = true
+			rules.protected[authz.Dashed(name)] = true
 		}
 	}
 	if c.PublicURL != nil {
@@ -52,13 +55,10 @@ func (h headerRules) isProtected(name string) bool {
 		return false
 	}
 	if strings.ContainsAny(name, "_.") {
-		name = dashed(name)
-		if name == dashed(h.auth) || isForwarding(name) {
+		name = authz.Dashed(name)
+		if name == authz.Dashed(h.auth) || isForwarding(name) {
 			return true
 		}
-	}
-	if name == "X-Real-Ip" { // a legacy gateway believes it; what a proxy knows is in X-Forwarded-For
-		return true
 	}
 	if h.protected[name] {
 		return true
@@ -71,19 +71,9 @@ func (h headerRules) isProtected(name string) bool {
 	return false
 }
 
-var dashes = strings.NewReplacer("_", "-", ".", "-")
-
-// dashed is the one spelling under which names are compared.
-func dashed(name string) string {
-	if !strings.ContainsAny(name, "_.") {
-		return http.CanonicalHeaderKey(name)
-	}
-	return http.CanonicalHeaderKey(dashes.Replace(name))
-}
-
 // isForwarding tells whether a header speaks for a proxy in front.
 func isForwarding(name string) bool {
-	return strings.HasPrefix(name, "X-Forwarded-") || name == "Forwarded" || name == "X-Real-Ip"
+	return strings.HasPrefix(name, "X-Forwarded-") || name == "Forwarded"
 }
 
 // setForwarded writes the X-Forwarded-* headers. ReverseProxy has removed the client's from out; in still has them.

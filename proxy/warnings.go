@@ -78,9 +78,11 @@ func (w *warnings) observe(r *http.Request, d *authz.Decision) {
 
 // checkExposure looks whether a loopback upstream can be reached around the sidecar.
 func (w *warnings) checkExposure() {
-	if at := exposedOn(w.config); at != "" {
-		w.raise(authz.RuntimeWarning(authz.UpstreamExposed, at))
-	} else {
+	exposed := Exposure(w.config)
+	for _, warning := range exposed {
+		w.raise(warning)
+	}
+	if len(exposed) == 0 {
 		w.clear(authz.UpstreamExposed)
 	}
 }
