@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"envgate/authz"
-	"envgate/deploy"
+	"envgate/deploy/demo"
 	"envgate/metrics"
 	"envgate/proxy"
 
@@ -443,7 +443,7 @@ func demoFlags() []cli.Flag {
 func (p *program) demo(c *cli.Context) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
-	err := deploy.Demo(deploy.DemoOptions{Out: p.stdout, Stay: c.Bool("stay"), Gateway: c.String("gateway"), Environ: p.environ, Stop: signals, Build: build()})
+	err := demo.Run(demo.Options{Out: p.stdout, Stay: c.Bool("stay"), Gateway: c.String("gateway"), Environ: p.environ, Stop: signals, Build: build()})
 	if err != nil {
 		return failure{exitWrong, err}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -25,6 +26,14 @@ type Policy struct {
 	Basic        []string `yaml:"basic"`
 	LoginPage    string   `yaml:"login_page"`
 	StripHeaders []string `yaml:"strip_headers"`
+	Bind         Bind     `yaml:"bind"`
+}
+
+// Bind names the environment variables that say where the gateway listens, so that injection can move it. Empty where the
+// gateway has none.
+type Bind struct {
+	HostEnv string `yaml:"host_env"`
+	PortEnv string `yaml:"port_env"`
 }
 
 // Carriers says where tokens are read beside the auth header.
@@ -132,7 +141,20 @@ func ParsePolicy(b []byte) (*Policy, error) {
 			return nil, fmt.Errorf("strip_headers: %q: want a header name, or the start of one and *", Printable(s))
 		}
 	}
+	for _, name := range []string{p.Bind.HostEnv, p.Bind.PortEnv} {
+		if (p.Bind != Bind{}) && !environmentVariable.MatchString(name) {
+			return nil, fmt.Errorf("bind: %q: want host_env and port_env, two names of environment variables", Printable(name))
+		}
+	}
 	return p, nil
+}
+
+var environmentVariable = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// Public tells whether a request by that method for that path needs no token, whatever APP_ROOT_PATH is.
+func (p *Policy) Public(method, path string) bool {
+	_, public := newRoutes(p, "").public(method, path, path)
+	return public
 }
 
 // decode reads exactly one document. The library panics on some broken input: a file must not end a running sidecar.

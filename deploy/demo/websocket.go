@@ -1,4 +1,4 @@
-package deploy
+package demo
 
 import (
 	"crypto/sha1" //nolint:gosec // RFC 6455 asks for it

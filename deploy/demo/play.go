@@ -1,4 +1,4 @@
-package deploy
+package demo
 
 import (
 	"context"
@@ -95,7 +95,7 @@ func (d *demo) row(good bool, what, to, status, decided, why string) {
 }
 
 // coloured tells whether a person reads the output in a terminal and does not object (no-color.org).
-func coloured(o DemoOptions) bool {
+func coloured(o Options) bool {
 	f, ok := o.Out.(*os.File)
 	if !ok || value(o.Environ, "NO_COLOR") != "" || value(o.Environ, "TERM") == "dumb" {
 		return false

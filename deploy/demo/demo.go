@@ -1,5 +1,5 @@
-// Package deploy ships envgate: the demo, and what brings the sidecar to where it works.
-package deploy
+// Package demo shows what envgate does, on a small stand-in gateway or a real one.
+package demo
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 	"envgate/proxy"
 )
 
-// DemoOptions say what the demo runs against.
-type DemoOptions struct {
+// Options say what the demo runs against.
+type Options struct {
 	Out     io.Writer
 	Stay    bool             // keep running until Stop
 	Gateway string           // URL of a real gateway; "" starts the stand-in
@@ -29,7 +29,7 @@ type DemoOptions struct {
 
 // demo is one run.
 type demo struct {
-	DemoOptions
+	Options
 	colour   bool
 	gateway  string // URL
 	sidecars map[string]*sidecar
@@ -50,11 +50,11 @@ type sidecar struct {
 // environments of the demo, in the order in which they are shown.
 var environments = []string{"staging", "production"}
 
-// Demo starts a gateway and two sidecars that share a secret, as careless owners do, sends the scenario through them and
+// Run starts a gateway and two sidecars that share a secret, as careless owners do, sends the scenario through them and
 // prints what was decided and why. The error says that an outcome was not the expected one.
-func Demo(o DemoOptions) error { return run(o, scenario) }
+func Run(o Options) error { return run(o, scenario) }
 
-func run(o DemoOptions, steps []step) error {
+func run(o Options, steps []step) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() {
@@ -64,7 +64,7 @@ func run(o DemoOptions, steps []step) error {
 		case <-ctx.Done():
 		}
 	}()
-	d := &demo{DemoOptions: o, colour: coloured(o), sidecars: map[string]*sidecar{}, logs: &buffer{}}
+	d := &demo{Options: o, colour: coloured(o), sidecars: map[string]*sidecar{}, logs: &buffer{}}
 	stop, err := d.start(ctx)
 	defer stop()
 	if err != nil {

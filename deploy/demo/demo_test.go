@@ -1,4 +1,4 @@
-package deploy
+package demo
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 
 func TestTheDemoPassesAndShowsEveryStep(t *testing.T) {
 	var out bytes.Buffer
-	if err := Demo(DemoOptions{Out: &out}); err != nil {
+	if err := Run(Options{Out: &out}); err != nil {
 		t.Fatalf("%v\n%s", err, &out)
 	}
 	for _, s := range scenario {
@@ -57,7 +57,7 @@ func TestTheDemoFailsWhenAnOutcomeIsNotTheExpectedOne(t *testing.T) {
 		{"no event stream", "production", header("/tools", sse, "production"), 200, authz.Accepted, authz.None, "", ""},
 	} {
 		var out bytes.Buffer
-		err := run(DemoOptions{Out: &out}, []step{wrong})
+		err := run(Options{Out: &out}, []step{wrong})
 		if err == nil || err.Error() != "1 of 2 outcomes not as expected" || !strings.Contains(out.String(), "NO  "+wrong.what) {
 			t.Errorf("%s: %v\n%s", wrong.what, err, &out)
 		}
@@ -76,7 +76,7 @@ func TestAWebSocketThatCarriesNothingFails(t *testing.T) {
 	defer mute.Close()
 	var out bytes.Buffer
 	upgrade := step{"a WebSocket", "production", header("/ws", webSocket, "production"), 101, authz.Accepted, authz.None, "", ""}
-	err := run(DemoOptions{Out: &out, Gateway: mute.URL, Environ: realEnviron}, []step{upgrade})
+	err := run(Options{Out: &out, Gateway: mute.URL, Environ: realEnviron}, []step{upgrade})
 	if err == nil || !strings.Contains(out.String(), "no frame came back") {
 		t.Errorf("%v\n%s", err, &out)
 	}
@@ -95,7 +95,7 @@ func TestARealGatewayWithoutWebSocketsPasses(t *testing.T) {
 	}))
 	defer real.Close()
 	var out bytes.Buffer
-	if err := Demo(DemoOptions{Out: &out, Gateway: real.URL + "/", Environ: realEnviron}); err != nil {
+	if err := Run(Options{Out: &out, Gateway: real.URL + "/", Environ: realEnviron}); err != nil {
 		t.Errorf("%v\n%s", err, &out)
 	}
 	if !strings.Contains(out.String(), "as it answers without envgate") || strings.Contains(out.String(), "stand-in") {
@@ -124,7 +124,7 @@ func TestTheDemoNamesWhatARealGatewayLacks(t *testing.T) {
 		{lost.URL, realEnviron, `gateway: "` + lost.URL + `": GET /health answers 404: want the URL of a running gateway`},
 	} {
 		var out bytes.Buffer
-		if err := Demo(DemoOptions{Out: &out, Gateway: row.gateway, Environ: row.environ}); err == nil || err.Error() != row.want || out.Len() > 0 {
+		if err := Run(Options{Out: &out, Gateway: row.gateway, Environ: row.environ}); err == nil || err.Error() != row.want || out.Len() > 0 {
 			t.Errorf("%s: %v", row.gateway, err)
 		}
 	}
@@ -134,7 +134,7 @@ func TestStayPrintsCurlLinesAndEndsWithASignal(t *testing.T) {
 	stop := make(chan os.Signal, 1)
 	out := &buffer{}
 	done := make(chan error, 1)
-	go func() { done <- Demo(DemoOptions{Out: out, Stay: true, Stop: stop}) }()
+	go func() { done <- Run(Options{Out: out, Stay: true, Stop: stop}) }()
 	for deadline := time.Now().Add(20 * time.Second); !strings.Contains(out.String(), "status page\n"); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal(out.String())
@@ -167,7 +167,7 @@ func TestASignalEndsARunThatHangs(t *testing.T) {
 	stop := make(chan os.Signal, 1)
 	out := &buffer{}
 	done := make(chan error, 1)
-	go func() { done <- Demo(DemoOptions{Out: out, Gateway: hangs.URL, Environ: realEnviron, Stop: stop}) }()
+	go func() { done <- Run(Options{Out: out, Gateway: hangs.URL, Environ: realEnviron, Stop: stop}) }()
 	time.Sleep(100 * time.Millisecond)
 	stop <- os.Interrupt
 	select {
