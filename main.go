@@ -18,14 +18,18 @@ import (
 
 	"envgate/authz"
 	"envgate/deploy/demo"
+	"envgate/deploy/inject"
 	"envgate/metrics"
 	"envgate/proxy"
 
 	"github.com/urfave/cli/v2"
 )
 
-// version is set by -ldflags "-X main.version=…".
-var version = "dev"
+// Set by -ldflags "-X main.version=… -X main.repository=…": this build's version, and the image repository that holds it.
+var (
+	version    = "dev"
+	repository = ""
+)
 
 // Exit codes.
 const (
@@ -94,12 +98,14 @@ func (p *program) app() *cli.App {
 		{Name: "healthcheck", Usage: "exit 0 if the sidecar in this pod is ready", Flags: with(admin, &cli.BoolFlag{Name: "live", Usage: "ask whether it is live instead"}), Action: noArguments(p.healthcheck)},
 		{Name: "drain", Usage: "make the sidecar in this pod drain, and wait until the delay has passed", Flags: admin, Action: noArguments(p.drain)},
 		{Name: "demo", Usage: "show it all on a small stand-in gateway", Flags: demoFlags(), Action: noArguments(p.demo)},
+		{Name: "inject", Usage: "put the sidecar into Kubernetes manifests: YAML or JSON in, the same with sidecars out", ArgsUsage: "[FILE…]", Flags: injectFlags(), Action: p.inject},
+		{Name: "uninject", Usage: "take it out again", ArgsUsage: "[FILE…]", Action: p.uninject},
 		{Name: "version", Usage: "print the version", Flags: []cli.Flag{output}, Action: noArguments(p.version)},
 	}
 	strict(commands)
 	return &cli.App{
 		Name: "envgate", Usage: "keep other environments' tokens out of a gateway", HideVersion: true, HideHelpCommand: true,
-		Commands: commands, Action: wantCommand("serve, check, policy, token, healthcheck, drain, demo or version"),
+		Commands: commands, Action: wantCommand("serve, check, policy, token, healthcheck, drain, demo, inject, uninject or version"),
 		Writer: p.stdout, ErrWriter: p.stderr, OnUsageError: usageError, ExitErrHandler: func(*cli.Context, error) {},
 	}
 }
@@ -444,6 +450,154 @@ func (p *program) demo(c *cli.Context) error {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	err := demo.Run(demo.Options{Out: p.stdout, Stay: c.Bool("stay"), Gateway: c.String("gateway"), Environ: p.environ, Stop: signals, Build: build()})
+	if err != nil {
+		return failure{exitWrong, err}
+	}
+	return nil
+}
+
+func injectFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "environment", Usage: "this environment's name; becomes ENVGATE_ENVIRONMENT (required)"},
+		&cli.StringFlag{Name: "mode", Value: "report", Usage: "report (count and log, refuse nothing) or enforce"},
+		&cli.StringFlag{Name: "image", DefaultText: "this release's", Usage: "the sidecar's image"},
+		&cli.StringFlag{Name: "container", Usage: "the gateway's container, where its image doesn't tell"},
+		&cli.StringSliceFlag{Name: "gateway-image", Value: cli.NewStringSlice(inject.DefaultGatewayImages...), Usage: "pattern of a gateway's image; * matches any text"},
+		&cli.StringFlag{Name: "redirect", Value: inject.RedirectPort, Usage: "port (envgate takes the gateway's port), manual (the gateway was moved to upstream-port) or service (Services in the input are led to envgate)"},
+		&cli.IntFlag{Name: "upstream-port", Usage: "with redirect manual: the loopback port on which the gateway listens"},
+		&cli.StringFlag{Name: "policy", DefaultText: "contextforge", Usage: "a built-in policy, or the name of a ConfigMap with the key policy.yaml"},
+		&cli.BoolFlag{Name: "native", Value: true, Usage: "a native sidecar; --native=false: a plain container"},
+		&cli.StringFlag{Name: "probe", Value: "exec", Usage: "how the kubelet asks the sidecar: exec or http"},
+		&cli.StringFlag{Name: "env-from", Value: "all", Usage: "which of the gateway's envFrom the sidecar shares: all, config-maps or none"},
+		&cli.StringFlag{Name: "secret", Usage: "with env-from none or config-maps: the Secret that holds the shared variables"},
+		&cli.StringSliceFlag{Name: "mount", Usage: "volume whose mounts the sidecar shares, read-only, beside those of literal key paths"},
+		&cli.StringFlag{Name: "memory-limit", Value: "128Mi", Usage: "the sidecar's memory limit; GOMEMLIMIT is nine tenths of it"},
+		&cli.StringFlag{Name: "cpu-limit", DefaultText: "none", Usage: "the sidecar's CPU limit"},
+		&cli.StringFlag{Name: "mesh", Usage: "istio or linkerd: keep the admin port out of the mesh"},
+		&cli.BoolFlag{Name: "pod-monitor", Usage: "add a PodMonitor for the admin port"},
+		&cli.BoolFlag{Name: "network-policy", Usage: "add a NetworkPolicy that opens every declared port but the gateway's own"},
+		&cli.BoolFlag{Name: "force", Usage: "inject in spite of hostNetwork, or of a secret in plain text"},
+	}
+}
+
+func (p *program) inject(c *cli.Context) error {
+	image, err := sidecarImage(c)
+	if err != nil {
+		return err
+	}
+	in, err := p.manifests(c)
+	if err != nil {
+		return err
+	}
+	r, err := inject.Manifests(in, inject.Options{
+		Environment: c.String("environment"), Mode: c.String("mode"), Image: image, Version: version, Container: c.String("container"),
+		GatewayImages: c.StringSlice("gateway-image"), Redirect: c.String("redirect"), UpstreamPort: c.Int("upstream-port"), Policy: c.String("policy"),
+		Plain: !c.Bool("native"), Probe: c.String("probe"), EnvFrom: c.String("env-from"), Secret: c.String("secret"), Mounts: c.StringSlice("mount"),
+		MemoryLimit: c.String("memory-limit"), CPULimit: c.String("cpu-limit"), Mesh: c.String("mesh"),
+		PodMonitor: c.Bool("pod-monitor"), NetworkPolicy: c.Bool("network-policy"), Force: c.Bool("force"),
+	})
+	if err != nil {
+		return failure{exitWrong, err}
+	}
+	for _, note := range r.Notes {
+		_, _ = fmt.Fprintln(p.stderr, "envgate:", note)
+	}
+	for _, name := range r.Injected {
+		_, _ = fmt.Fprintf(p.stderr, "envgate: %s: injected, mode %s\n", name, c.String("mode"))
+	}
+	if _, err := p.stdout.Write(r.Text); err != nil {
+		return failure{exitWrong, err}
+	}
+	if len(r.Injected) == 0 {
+		_, _ = fmt.Fprintln(p.stderr, "envgate: nothing to inject in the input")
+	} else if c.String("mode") == "report" {
+		_, _ = fmt.Fprintf(p.stderr, "envgate: nothing is refused yet; to enforce: %s\n", p.enforcing(c))
+	}
+	return nil
+}
+
+// sidecarImage is the image that injection names. A development build has none of its own.
+func sidecarImage(c *cli.Context) (string, error) {
+	switch {
+	case c.IsSet("image"):
+		return c.String("image"), nil
+	case repository == "" || version == "dev":
+		return "", usage("image: missing: this is a development build, and no image holds it: name one by --image")
+	}
+	return repository + ":" + version, nil
+}
+
+// enforcing is the command that injects the same input in mode enforce.
+func (p *program) enforcing(c *cli.Context) string {
+	words := []string{"envgate", "inject"}
+	for _, f := range injectFlags() {
+		name := f.Names()[0]
+		if !c.IsSet(name) || name == "mode" {
+			continue
+		}
+		values := []string{fmt.Sprint(c.Value(name))}
+		if slice, ok := c.Value(name).(cli.StringSlice); ok {
+			values = slice.Value()
+		}
+		for _, value := range values {
+			words = append(words, "--"+name+"="+value)
+		}
+	}
+	words = append(words, "--mode=enforce")
+	if c.NArg() == 0 {
+		words = append(words, "-")
+	}
+	return strings.Join(append(words, c.Args().Slice()...), " ") + " | kubectl apply -f -"
+}
+
+// manifests reads the files that a command is about, or standard input.
+func (p *program) manifests(c *cli.Context) ([]byte, error) {
+	names := c.Args().Slice()
+	if len(names) == 0 {
+		names = []string{"-"}
+	}
+	var all []byte
+	for i, name := range names {
+		if strings.HasPrefix(name, "-") && name != "-" {
+			return nil, usage("flags go before the files: %q", authz.Printable(name))
+		}
+		in := p.stdin
+		if name != "-" {
+			f, err := os.Open(name)
+			if err != nil {
+				return nil, usage("file: %q: %w", authz.Printable(name), errors.Unwrap(err))
+			}
+			defer func() { _ = f.Close() }()
+			in = f
+		}
+		const most = 64 << 20
+		b, err := io.ReadAll(io.LimitReader(in, most+1))
+		switch {
+		case err != nil:
+			return nil, failure{exitWrong, fmt.Errorf("file: %q: %w", authz.Printable(name), err)}
+		case len(b) > most:
+			return nil, usage("file: %q: larger than 64 MiB", authz.Printable(name))
+		}
+		if i > 0 {
+			if len(all) > 0 && all[len(all)-1] != '\n' {
+				all = append(all, '\n')
+			}
+			all = append(all, "---\n"...)
+		}
+		all = append(all, b...)
+	}
+	return all, nil
+}
+
+func (p *program) uninject(c *cli.Context) error {
+	in, err := p.manifests(c)
+	if err != nil {
+		return err
+	}
+	out, err := inject.Restore(in)
+	if err == nil {
+		_, err = p.stdout.Write(out)
+	}
 	if err != nil {
 		return failure{exitWrong, err}
 	}

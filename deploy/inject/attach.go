@@ -1,0 +1,96 @@
+package inject
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// attach adds the documents that go with a gateway: a PodMonitor and a NetworkPolicy, where they are asked for.
+func (s *stream) attach(r resource, o Options, way redirect) error {
+	network := o.NetworkPolicy || way.way == RedirectService
+	if !o.PodMonitor && !network {
+		return nil
+	}
+	labels := selector(r)
+	if len(labels) == 0 {
+		return fmt.Errorf("%s: has no labels: a PodMonitor or NetworkPolicy could not select its Pods", r)
+	}
+	name, _ := mapping(r.value, "metadata")["name"].(string)
+	metadata := object{{"name", name + "-envgate"}}
+	if ns := r.namespace(); ns != "" {
+		metadata = append(metadata, field{"namespace", ns})
+	}
+	metadata = append(metadata, field{"annotations", object{{annotationInjected, or(o.Version, "dev")}}})
+	if o.PodMonitor {
+		s.append(object{
+			{"apiVersion", "monitoring.coreos.com/v1"}, {"kind", "PodMonitor"}, {"metadata", metadata},
+			{"spec", object{
+				{"selector", object{{"matchLabels", labels}}},
+				{"podMetricsEndpoints", []any{object{{"port", adminPortName}}}},
+			}},
+		})
+	}
+	if network {
+		s.append(object{
+			{"apiVersion", "networking.k8s.io/v1"}, {"kind", "NetworkPolicy"}, {"metadata", metadata},
+			{"spec", object{
+				{"podSelector", object{{"matchLabels", labels}}},
+				{"policyTypes", []any{"Ingress"}},
+				{"ingress", []any{object{{"ports", s.openPorts(r, way)}}}},
+			}},
+		})
+	}
+	return nil
+}
+
+// selector is how a workload selects its Pods, or a Pod's own labels.
+func selector(r resource) map[string]any {
+	if labels := mapping(r.value, "spec", "selector", "matchLabels"); len(labels) > 0 {
+		return labels
+	}
+	return mapping(r.pod(), "metadata", "labels")
+}
+
+// openPorts are all declared ports but the gateway's own.
+func (s *stream) openPorts(r resource, way redirect) (open []any) {
+	var seen []string
+	for _, p := range s.pieces {
+		for _, now := range resources(p.value(), "") {
+			if now.String() != r.String() || now.namespace() != r.namespace() {
+				continue
+			}
+			for _, c := range containers(now.pod()) {
+				for _, v := range list(c.fields["ports"]) {
+					n, _ := number(mapping(v)["containerPort"])
+					protocol, _ := mapping(v)["protocol"].(string)
+					key := fmt.Sprint(or(protocol, "TCP"), n)
+					if n == 0 || n == way.upstream || slices.Contains(seen, key) {
+						continue
+					}
+					seen = append(seen, key)
+					open = append(open, object{{"protocol", or(protocol, "TCP")}, {"port", n}})
+				}
+			}
+		}
+	}
+	return open
+}
+
+// append puts a document at the end of the stream.
+func (s *stream) append(v object) {
+	text := "---\n" + block(v, "") + "\n"
+	before := s.pieces[len(s.pieces)-1]
+	if !strings.HasSuffix(before.document.text, "\n") { // the stream's last line has no end, and shall have none
+		before.document.text += "\n"
+		text = strings.TrimSuffix(text, "\n")
+	}
+	s.pieces = append(s.pieces, &piece{document: &document{text: text}, returns: before.returns})
+}
+
+// own tells whether a document was made by attach.
+func own(v any) bool {
+	kind, _ := mapping(v)["kind"].(string)
+	_, written := mapping(v, "metadata", "annotations")[annotationInjected]
+	return written && (kind == "PodMonitor" || kind == "NetworkPolicy")
+}

@@ -1,0 +1,196 @@
+// Package inject puts the sidecar beside a gateway: it reads a Pod, or the template of a workload, and says what to change.
+//
+// The gateway's port number P becomes envgate's. By default the gateway is told to listen on 127.0.0.1 and P+10000, by
+// explicit environment entries, which win over envFrom: Services, probes and policies that name P stay as they are, and
+// nothing in the cluster can walk around the sidecar. Where that is impossible, injection is refused with what to set;
+// it never leaves a sidecar that traffic misses.
+//
+// Pod decides, for the command line and for the webhook alike: the result is a list of RFC 6902 operations. The webhook
+// answers them as they are. Manifests applies them to the text of a manifest, in place: comments, order, indentation and
+// line ends of what is not touched stay, and Restore takes them back.
+package inject
+
+import (
+	"fmt"
+	"slices"
+
+	"envgate/authz"
+)
+
+// Labels and annotations, all below envgate/.
+const (
+	labelInject             = "envgate/inject"      // enabled or disabled
+	labelEnvironment        = "envgate/environment" // this environment's name
+	annotationContainer     = "envgate/container"
+	annotationRedirect      = "envgate/redirect"
+	annotationUpstreamPort  = "envgate/upstream-port"
+	annotationMode          = "envgate/mode"
+	annotationPolicy        = "envgate/policy"
+	annotationImage         = "envgate/image"
+	annotationInjected      = "envgate/injected" // written by us: the version
+	annotationOriginal      = "envgate/original" // written by us: how to take it back
+	sidecarName             = "envgate"
+	portName, adminPortName = "envgate", "envgate-admin"
+)
+
+// Ways to redirect traffic.
+const (
+	RedirectPort    = "port"    // envgate takes the gateway's port, the gateway moves to loopback
+	RedirectManual  = "manual"  // the owner moved the gateway
+	RedirectService = "service" // another port; the Services in the same input are rewritten
+)
+
+// Operation is one operation of RFC 6902.
+type Operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value,omitempty"`
+}
+
+// Change is what to do to a Pod.
+type Change struct {
+	Operations []Operation // none: it has its sidecar already
+	Notes      []string    // what its owner should know, a line each
+	edits      []edit
+	redirect   redirect
+}
+
+// Pod says how to inject the sidecar into a Pod, given as decoded JSON or YAML with metadata and spec. Annotations of
+// the Pod win over the options. The error is one line that names what stands in the way and what to set.
+func Pod(pod map[string]any, o Options) (Change, error) {
+	o, err := o.annotated(mapping(pod, "metadata", "annotations"))
+	if err != nil {
+		return Change{}, err
+	}
+	if err := o.Check(); err != nil {
+		return Change{}, err
+	}
+	p := &plan{Options: o, pod: pod}
+	if err := p.make(); err != nil {
+		return Change{}, err
+	}
+	return Change{Operations: operations(p.edits), Notes: p.notes, edits: p.edits, redirect: p.redirect}, nil
+}
+
+// plan collects the edits of one Pod.
+type plan struct {
+	Options
+	pod      map[string]any
+	policy   *authz.Policy
+	gateway  container
+	redirect redirect
+	admin    int
+	probes   object // the rewritten probes, by container/kind
+	edits    []edit
+	notes    []string
+}
+
+func (p *plan) note(format string, args ...any) { p.notes = append(p.notes, fmt.Sprintf(format, args...)) }
+
+// make is the whole injection, in order.
+func (p *plan) make() (err error) {
+	if injected, err := p.injected(); injected || err != nil {
+		return err
+	}
+	if err = p.allowed(); err != nil {
+		return err
+	}
+	if p.policy, err = p.Options.policy(); err != nil {
+		return err
+	}
+	if p.gateway, err = p.findGateway(); err != nil {
+		return err
+	}
+	if p.redirect, err = p.findRedirect(); err != nil {
+		return err
+	}
+	p.admin = p.free(4446)
+	for _, step := range []func() error{p.moveGateway, p.rewriteProbes, p.keepGatewayUntilDrained, p.addSidecar, p.annotate} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// injected tells whether the Pod has envgate's sidecar. A container that only calls itself envgate is an error: it would
+// neither guard nor leave room for the one that does.
+func (p *plan) injected() (bool, error) {
+	for _, c := range containers(p.pod) {
+		if c.name() != sidecarName {
+			continue
+		}
+		image, _ := c.fields["image"].(string)
+		if repository(image) != repository(p.Image) {
+			return false, fmt.Errorf("container envgate: image %q is not %s: rename that container, or name its image by --image or the annotation %s",
+				authz.Printable(image), repository(p.Image), annotationImage)
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
+// allowed refuses Pods in which a sidecar can't stand between the gateway and its clients.
+func (p *plan) allowed() error {
+	spec := mapping(p.pod, "spec")
+	if spec == nil {
+		return fmt.Errorf("spec: missing: want a Pod or a template of Pods")
+	}
+	if spec["hostNetwork"] == true && !p.Force {
+		return fmt.Errorf("hostNetwork: true: the gateway's loopback and ports would be the node's, open to every process there; remove it, or use --force")
+	}
+	if name, _ := mapping(spec, "os")["name"].(string); name == "windows" {
+		return fmt.Errorf("os: windows: envgate runs on Linux nodes only")
+	}
+	return nil
+}
+
+// free is the first number from start upwards that no container declares and the gateway doesn't use; past 65535 the
+// search goes on from 10000.
+func (p *plan) free(start int) int {
+	taken := []int{p.redirect.listen, p.redirect.upstream}
+	for _, c := range containers(p.pod) {
+		for _, port := range c.ports() {
+			taken = append(taken, port.number)
+		}
+	}
+	for port := start; ; port++ {
+		if port > 65535 {
+			port = 10000
+		}
+		if !slices.Contains(taken, port) {
+			return port
+		}
+	}
+}
+
+// annotate writes what was done, and how to take it back, to the Pod.
+func (p *plan) annotate() error {
+	written := object{{annotationInjected, or(p.Version, "dev")}, {annotationOriginal, ""}}
+	if p.Mesh != "" {
+		p.exclude(&written)
+	}
+	p.addAll("/metadata", "annotations", written)
+	setOriginal(p.edits, undoOf(p.edits, p.pod))
+	return nil
+}
+
+// setOriginal fills in the annotation that takes the edits back: it can be known only when they all are.
+func setOriginal(edits []edit, u undo) {
+	for i, e := range edits {
+		if last(e.path) == annotationOriginal {
+			edits[i].value = u.String()
+		} else if fields, ok := e.value.(object); ok {
+			for _, f := range fields {
+				if below, ok := f.value.(object); ok && f.name == "annotations" { // there was no metadata
+					fields = below
+				}
+			}
+			for j, f := range fields {
+				if f.name == annotationOriginal {
+					fields[j].value = u.String()
+				}
+			}
+		}
+	}
+}
