@@ -39,8 +39,10 @@ func operations(edits []edit) (ops []Operation) {
 	return ops
 }
 
-func (p *plan) add(path string, value any)     { p.edits = append(p.edits, edit{path: path, value: value}) }
-func (p *plan) replace(path string, value any) { p.edits = append(p.edits, edit{path: path, value: value, replace: true}) }
+func (p *plan) add(path string, value any) { p.edits = append(p.edits, edit{path: path, value: value}) }
+func (p *plan) replace(path string, value any) {
+	p.edits = append(p.edits, edit{path: path, value: value, replace: true})
+}
 
 // set adds the key to the mapping at path, or replaces its value.
 func (p *plan) set(path, key string, value any) {

@@ -85,7 +85,9 @@ type plan struct {
 	notes    []string
 }
 
-func (p *plan) note(format string, args ...any) { p.notes = append(p.notes, fmt.Sprintf(format, args...)) }
+func (p *plan) note(format string, args ...any) {
+	p.notes = append(p.notes, fmt.Sprintf(format, args...))
+}
 
 // make is the whole injection, in order.
 func (p *plan) make() (err error) {

@@ -55,6 +55,9 @@ var errPlace = errors.New("a value can't be found in the text: write the documen
 
 // parse reads one document. A document of nothing but comments has no root.
 func parse(text string) (d *document, err error) {
+	if d, is, err := parseJSON(text); is {
+		return d, err
+	}
 	d = &document{text: text, lines: []int{0}}
 	for i, c := range []byte(text) {
 		if c == '\n' {
