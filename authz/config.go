@@ -64,6 +64,7 @@ type Config struct {
 	LogLevel            string
 	LogFormat           string
 	AccessLog           bool
+	Probes              map[string]Probe // by container/kind
 
 	InKubernetes    bool     // the process runs in a pod
 	UnknownSettings []string // ENVGATE_* names that are no setting

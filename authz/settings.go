@@ -64,4 +64,5 @@ var Settings = []Setting{
 	{"ENVGATE_LOG_LEVEL", "log-level", "info", "debug, info, warn or error", false, false, false, choice([]string{"debug", "info", "warn", "error"}, func(c *Config) *string { return &c.LogLevel })},
 	{"ENVGATE_LOG_FORMAT", "log-format", "json", "json or text", false, false, false, choice([]string{"json", "text"}, func(c *Config) *string { return &c.LogFormat })},
 	{"ENVGATE_ACCESS_LOG", "access-log", "false", "one log line for every request", false, false, false, boolean(func(c *Config) *bool { return &c.AccessLog })},
+	{"ENVGATE_PROBES", "", "", "the gateway's own probes that envgate runs for the kubelet, by container/kind: written by injection; never shown, for probes may carry headers", false, true, false, probes},
 }

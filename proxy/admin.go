@@ -46,6 +46,7 @@ func (s *Server) adminHandler(b metrics.Build) http.Handler {
 		case <-r.Context().Done():
 		}
 	}))
+	mux.Handle("GET /probe/{container}/{kind}", newProbes(s.config.Probes))
 	current := func() status { return s.status(b) }
 	guard := loopbackOnly
 	if s.config.AdminStatusAll {

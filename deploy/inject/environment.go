@@ -128,7 +128,7 @@ func (p *plan) fromSecret(given []any) (entries []any) {
 		return nil
 	}
 	for _, s := range authz.Settings {
-		shared := s.Gateway || s.Secret
+		shared := s.Gateway || s.Secret && s.Name != "ENVGATE_PROBES"
 		if shared && !slices.ContainsFunc(given, func(v any) bool { return mapping(v)["name"] == s.Name }) {
 			entries = append(entries, object{{"name", s.Name}, {"valueFrom", object{{"secretKeyRef", object{
 				{"name", p.Secret}, {"key", s.Name}, {"optional", true},
