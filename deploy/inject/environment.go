@@ -39,11 +39,7 @@ func (p *plan) environment() (envFrom, env []any, err error) {
 		}
 		write("ENVGATE_PROBES", string(text))
 	}
-	limit, err := goMemoryLimit(p.memoryLimit())
-	if err != nil {
-		return nil, nil, err
-	}
-	write("GOMEMLIMIT", limit)
+	write("GOMEMLIMIT", strconv.Itoa(megabytes(p.memoryLimit())*9/10)+"MiB") // nine tenths of the limit
 
 	copied, err := p.shared(written)
 	if err != nil {
@@ -58,16 +54,6 @@ func (p *plan) environment() (envFrom, env []any, err error) {
 
 // escapeReferences keeps the kubelet from reading $(X) in a value.
 func escapeReferences(value string) string { return strings.ReplaceAll(value, "$(", "$$(") }
-
-// goMemoryLimit is nine tenths of a memory limit, as Go wants it.
-func goMemoryLimit(limit string) (string, error) {
-	m := memory.FindStringSubmatch(limit)
-	n, err := strconv.Atoi(m[1])
-	if m[2] == "Gi" {
-		n *= 1024
-	}
-	return strconv.Itoa(n*9/10) + "MiB", err
-}
 
 var reference = regexp.MustCompile(`\$\$|\$\(([^()$]+)\)`)
 

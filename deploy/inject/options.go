@@ -58,6 +58,8 @@ func (o Options) Check() error {
 		return fmt.Errorf("upstream-port: missing: redirect manual needs the loopback port on which the gateway listens")
 	case o.MemoryLimit != "" && !memory.MatchString(o.MemoryLimit):
 		return fmt.Errorf("memory-limit: %q: want a whole number of Mi or Gi, such as 128Mi", authz.Printable(o.MemoryLimit))
+	case megabytes(o.memoryLimit()) < 32:
+		return fmt.Errorf("memory-limit: %q: want at least 32Mi, which is requested", o.MemoryLimit)
 	case o.CPULimit != "" && !cpu.MatchString(o.CPULimit):
 		return fmt.Errorf("cpu-limit: %q: want cores or milli-cores, such as 1 or 500m", authz.Printable(o.CPULimit))
 	case o.Secret != "" && !objectName.MatchString(o.Secret):
@@ -78,6 +80,19 @@ func (o Options) Check() error {
 		}
 	}
 	return nil
+}
+
+// megabytes reads a memory limit, in Mi.
+func megabytes(limit string) int {
+	m := memory.FindStringSubmatch(limit)
+	if m == nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(m[1]) // of at most six digits
+	if m[2] == "Gi" {
+		n *= 1024
+	}
+	return n
 }
 
 func or(value, otherwise string) string {
