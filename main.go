@@ -485,17 +485,21 @@ func (p *program) inject(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	in, err := p.manifests(c)
-	if err != nil {
-		return err
-	}
-	r, err := inject.Manifests(in, inject.Options{
+	o := inject.Options{
 		Environment: c.String("environment"), Mode: c.String("mode"), Image: image, Version: version, Container: c.String("container"),
 		GatewayImages: c.StringSlice("gateway-image"), Redirect: c.String("redirect"), UpstreamPort: c.Int("upstream-port"), Policy: c.String("policy"),
 		Plain: !c.Bool("native"), Probe: c.String("probe"), EnvFrom: c.String("env-from"), Secret: c.String("secret"), Mounts: c.StringSlice("mount"),
 		MemoryLimit: c.String("memory-limit"), CPULimit: c.String("cpu-limit"), Mesh: c.String("mesh"),
 		PodMonitor: c.Bool("pod-monitor"), NetworkPolicy: c.Bool("network-policy"), Force: c.Bool("force"),
-	})
+	}
+	if err := o.Check(); err != nil {
+		return failure{exitUsage, err}
+	}
+	in, err := p.manifests(c)
+	if err != nil {
+		return err
+	}
+	r, err := inject.Manifests(in, o)
 	if err != nil {
 		return failure{exitWrong, err}
 	}

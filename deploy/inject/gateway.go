@@ -140,9 +140,8 @@ func (p *plan) findRedirect() (r redirect, err error) {
 	p.redirect = r // what free must not pick
 	switch r.way {
 	case RedirectManual:
-		r.upstream = p.UpstreamPort
-		if r.upstream == r.listen {
-			return r, fmt.Errorf("upstream-port: %d: is the port that envgate takes over: want the one to which the gateway was moved", r.upstream)
+		if r.upstream = p.UpstreamPort; r.upstream == 0 {
+			return r, fmt.Errorf("upstream-port: missing: redirect manual needs the loopback port on which the gateway listens")
 		}
 	case RedirectService:
 		r.listen, r.upstream = p.free(4445), r.gateway

@@ -20,7 +20,6 @@ import (
 // Labels and annotations, all below envgate/.
 const (
 	labelInject             = "envgate/inject"      // enabled or disabled
-	labelEnvironment        = "envgate/environment" // this environment's name
 	annotationContainer     = "envgate/container"
 	annotationRedirect      = "envgate/redirect"
 	annotationUpstreamPort  = "envgate/upstream-port"

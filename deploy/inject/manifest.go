@@ -75,7 +75,7 @@ type Result struct {
 // what is labelled envgate/inject: enabled, has the named container, or runs a gateway's image; where nothing in the
 // input is such, a lone workload is one. An error names the object, and nothing is half done.
 func Manifests(text []byte, o Options) (r Result, err error) {
-	if err := o.Check(); err != nil && o.Redirect != RedirectManual { // an annotation may give the port
+	if err := o.Check(); err != nil {
 		return r, err
 	}
 	s, err := split(text)
@@ -162,9 +162,6 @@ func (s *stream) inject(piece int, base string, o Options, r *Result) error {
 	v, _ := lookUp(d.value, base)
 	target := resources(v, base)[0]
 	fail := func(err error) error { return fmt.Errorf("%s: %w", target, err) }
-	if name := target.label(labelEnvironment); name != "" && o.Environment == "" {
-		o.Environment = name
-	}
 	change, err := Pod(target.pod(), o)
 	if err != nil {
 		return fail(err)

@@ -54,8 +54,6 @@ func (o Options) Check() error {
 		return fmt.Errorf("image: %q: want the sidecar's image, such as registry.example.com/envgate:1.0.0", authz.Printable(o.Image))
 	case o.UpstreamPort != 0 && (o.UpstreamPort < 1 || o.UpstreamPort > 65535):
 		return fmt.Errorf("upstream-port: %d: want 1 to 65535", o.UpstreamPort)
-	case o.redirect() == RedirectManual && o.UpstreamPort == 0:
-		return fmt.Errorf("upstream-port: missing: redirect manual needs the loopback port on which the gateway listens")
 	case o.MemoryLimit != "" && !memory.MatchString(o.MemoryLimit):
 		return fmt.Errorf("memory-limit: %q: want a whole number of Mi or Gi, such as 128Mi", authz.Printable(o.MemoryLimit))
 	case megabytes(o.memoryLimit()) < 32:

@@ -2,6 +2,7 @@ package inject
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -44,7 +45,11 @@ func split(text []byte) (*stream, error) {
 			p.returns, raw = true, strings.ReplaceAll(raw, "\r\n", "\n")
 		}
 		d, err := parse(raw)
-		if err != nil {
+		var at placed
+		if errors.As(err, &at) {
+			at.line += line - 1
+			return nil, at
+		} else if err != nil {
 			return nil, fmt.Errorf("document at line %d: %w", line, err)
 		}
 		p.document = d

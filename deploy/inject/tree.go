@@ -83,17 +83,27 @@ func parse(text string) (d *document, err error) {
 	return d, err
 }
 
-// positioned turns the library's error, which shows the source over several lines, into one line with line and column.
+// placed is an error at a place of the text.
+type placed struct {
+	line, column int
+	message      string
+}
+
+func (p placed) Error() string {
+	return fmt.Sprintf("line %d, column %d: %s", p.line, p.column, p.message)
+}
+
+// positioned turns the library's error, which shows the source over several lines, into one line.
 func positioned(err error) error {
 	var e yaml.Error
 	if errors.As(err, &e) && e.GetToken() != nil && e.GetToken().Position != nil {
 		at := e.GetToken().Position
-		message, _, _ := strings.Cut(e.GetMessage(), "\n")
-		return fmt.Errorf("line %d, column %d: %s", at.Line, at.Column, message)
+		return placed{at.Line, at.Column, firstLine(e.GetMessage())}
 	}
-	message, _, _ := strings.Cut(err.Error(), "\n")
-	return errors.New(message)
+	return errors.New(firstLine(err.Error()))
 }
+
+func firstLine(s string) string { s, _, _ = strings.Cut(s, "\n"); return s }
 
 // offset is where a token starts. The library counts columns in characters.
 func (d *document) offset(t *token.Token) (int, error) {
@@ -245,8 +255,7 @@ func (d *document) enclose(n *node, open, closing *token.Token) (err error) {
 
 // line is the rest of the line at an offset.
 func (d *document) line(at int) string {
-	line, _, _ := strings.Cut(d.text[at:], "\n")
-	return line
+	return firstLine(d.text[at:])
 }
 
 // scalar finds where a scalar starts and ends.
