@@ -81,7 +81,7 @@ func TestNamesInTheDocsExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	var series []string
-	for _, s := range metrics.New(c, metrics.Build{}).Series() {
+	for _, s := range append(metrics.New(c, metrics.Build{}).Series(), metrics.NewWebhook(metrics.Build{}).Series()...) {
 		series = append(series, s.Name)
 	}
 	for _, file := range pages(t) {

@@ -22,6 +22,7 @@ var tables = map[string]func(t *testing.T) string{
 	"envgate settings": func(*testing.T) string { return settingsTable(false) },
 	"reasons":          reasonsTable,
 	"metrics":          metricsTable,
+	"webhook metrics":  func(*testing.T) string { return seriesTable(metrics.NewWebhook(metrics.Build{}).Series()) },
 	"checks":           checksTable,
 	"answers":          answersTable,
 }
@@ -73,9 +74,13 @@ func metricsTable(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return seriesTable(metrics.New(c, metrics.Build{}).Series())
+}
+
+func seriesTable(series []metrics.Series) string {
 	var b strings.Builder
 	b.WriteString("| metric | type | labels | meaning |\n|---|---|---|---|\n")
-	for _, s := range metrics.New(c, metrics.Build{}).Series() {
+	for _, s := range series {
 		labels := make([]string, len(s.Labels))
 		for i, l := range s.Labels {
 			labels[i] = code(l)

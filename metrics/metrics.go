@@ -1,31 +1,22 @@
-// Package metrics counts what was decided and done. It holds a private registry; every series is made here, in one
-// place, and labels are chosen from closed lists or from the configuration: nothing that a client sends is ever a label.
+// Package metrics counts what was decided and done. It holds a private registry; every series is made in one place for
+// each program (the sidecar's here, the webhook's in webhook.go), and labels are chosen from closed lists or from the
+// configuration: nothing that a client sends is ever a label.
 package metrics
 
 import (
 	"net/http"
 	"strings"
 	"sync"
-	"time"
 
 	"envgate/authz"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
-
-// Series describes one metric for the documentation.
-type Series struct {
-	Name, Type, Help string
-	Labels           []string
-}
 
 // Metrics holds every series. Its methods are safe for concurrent use.
 type Metrics struct {
-	config   *authz.Config
-	registry *prometheus.Registry
-	series   []Series
+	table
+	config *authz.Config
 
 	decisions         *prometheus.CounterVec
 	removed           *prometheus.CounterVec
@@ -59,7 +50,7 @@ var overheadBuckets = []float64{10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-
 
 // New makes the registry for one configuration, with every series that can be known beforehand at 0.
 func New(c *authz.Config, b Build) *Metrics {
-	m := &Metrics{config: c, registry: prometheus.NewRegistry()}
+	m := &Metrics{table: newTable(), config: c}
 	m.decisions = m.counters("envgate_decisions_total", "Requests by decision; reason is none when accepted or public.", "decision", "reason")
 	m.removed = m.counters("envgate_credentials_removed_total", "Failing credentials taken off a request that went on, by reason.", "reason")
 	m.crossEnvironment = m.counters("envgate_cross_environment_tokens_total", "Tokens with a good signature that belong to another environment. A name that is not configured as known is other.", "token_environment", "server_environment", "decision")
@@ -80,10 +71,9 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.additionalKey = m.counter("envgate_tokens_verified_by_additional_key_total", "Tokens that only the additional key verified. When flat, the rotation is over.")
 	m.ready = m.gauge("envgate_ready", "1 while the sidecar is ready.")
 	m.suppressed = m.counter("envgate_log_lines_suppressed_total", "Log lines left out to bound the log's volume.")
-	m.gauges("envgate_build_info", "Build of the binary; always 1.", "version", "revision", "goversion").WithLabelValues(b.Version, b.Revision, b.GoVersion).Set(1)
+	m.build(b)
 	m.gauges("envgate_config_info", "Configuration in force; always 1.", "server_environment", "mode", "environment_rule", "issuer", "audience", "algorithm").
 		WithLabelValues(c.Environment, string(c.Mode), string(c.Rule), label(c.Issuer), label(c.Audience), c.Algorithm).Set(1)
-	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.preset()
 	return m
 }
@@ -150,62 +140,3 @@ func (m *Metrics) preset() {
 
 // label makes operator's text fit for a label value.
 func label(s string) string { return strings.ToValidUTF8(s, "?") }
-
-// Series lists every metric of envgate's own, in the order of the documentation.
-func (m *Metrics) Series() []Series { return m.series }
-
-// Gatherer gives tests and the status page the current values.
-func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
-
-// Handler serves /metrics in the Prometheus text, OpenMetrics and protobuf formats.
-func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		Registry: m.registry, EnableOpenMetrics: true, MaxRequestsInFlight: 8, Timeout: 10 * time.Second,
-	})
-}
-
-func (m *Metrics) describe(name, kind, help string, labels []string) {
-	m.series = append(m.series, Series{name, kind, help, labels})
-}
-
-func (m *Metrics) counters(name, help string, labels ...string) *prometheus.CounterVec {
-	m.describe(name, "counter", help, labels)
-	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
-	m.registry.MustRegister(v)
-	return v
-}
-
-func (m *Metrics) counter(name, help string) prometheus.Counter {
-	return m.counters(name, help).WithLabelValues()
-}
-
-func (m *Metrics) gauges(name, help string, labels ...string) *prometheus.GaugeVec {
-	m.describe(name, "gauge", help, labels)
-	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
-	m.registry.MustRegister(v)
-	return v
-}
-
-func (m *Metrics) gauge(name, help string) prometheus.Gauge {
-	return m.gauges(name, help).WithLabelValues()
-}
-
-// lateGauge is registered when its value becomes known: a timestamp of 0 would be a lie.
-func (m *Metrics) lateGauge(name, help string) prometheus.Gauge {
-	m.describe(name, "gauge", help, nil)
-	return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
-}
-
-func (m *Metrics) histograms(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
-	m.describe(name, "histogram", help, labels)
-	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: name, Help: help, Buckets: buckets,
-		NativeHistogramBucketFactor: 1.2, NativeHistogramMaxBucketNumber: 80, NativeHistogramMinResetDuration: time.Hour,
-	}, labels)
-	m.registry.MustRegister(v)
-	return v
-}
-
-func (m *Metrics) histogram(name, help string, buckets []float64) prometheus.Histogram {
-	return m.histograms(name, help, buckets).WithLabelValues().(prometheus.Histogram)
-}
