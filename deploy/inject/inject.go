@@ -19,7 +19,7 @@ import (
 
 // Labels and annotations, all below envgate/.
 const (
-	labelInject             = "envgate/inject"      // enabled or disabled
+	labelInject             = "envgate/inject" // enabled or disabled
 	annotationContainer     = "envgate/container"
 	annotationRedirect      = "envgate/redirect"
 	annotationUpstreamPort  = "envgate/upstream-port"

@@ -210,7 +210,7 @@ func (s *stream) edit(piece int, base string, edits []edit) error {
 		return fmt.Errorf("can't be changed in place (%w): write it in plain block style", err)
 	}
 	if wanted := applied(d.value, base, edits); !same(edited.value, wanted) {
-		return fmt.Errorf("can't be changed in place: write it in plain block style, without anchors")
+		return fmt.Errorf("can't be changed in place: write it in plain block style, without anchors, and end the file with a line end")
 	}
 	s.pieces[piece].document = edited
 	return nil

@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 type cut struct {
 	start, end int
 	text       string
+	depth      int // of additions at one place, what is deeper ends first
 }
 
 // apply writes the edits below base (the path of a Pod or of a template) into the document's text.
@@ -23,6 +25,7 @@ func (d *document) apply(base string, edits []edit) (string, error) {
 			if err != nil {
 				return "", err
 			}
+			c.depth = len(d.text) // deeper than any addition
 			cuts = append(cuts, c)
 			continue
 		}
@@ -37,14 +40,15 @@ func (d *document) apply(base string, edits []edit) (string, error) {
 		if err != nil {
 			return "", err
 		}
+		c.depth = len(keysOf(place + "/"))
 		cuts = append(cuts, c)
 	}
 	return d.write(cuts), nil
 }
 
-// write makes the cuts. Those at one place keep their order.
+// write makes the cuts.
 func (d *document) write(cuts []cut) string {
-	slices.SortStableFunc(cuts, func(a, b cut) int { return a.start - b.start })
+	slices.SortStableFunc(cuts, func(a, b cut) int { return cmp.Or(a.start-b.start, b.depth-a.depth) })
 	var b strings.Builder
 	at := 0
 	for _, c := range cuts {
@@ -98,15 +102,15 @@ func (d *document) replacement(base string, e edit) (cut, error) {
 	indent := strings.Repeat(" ", old.column)
 	switch {
 	case parent.flow && e.rename == "":
-		return cut{max(old.value.start, old.colon), old.value.end, spaced(old) + flow(e.value, "", false)}, nil
+		return cut{start: max(old.value.start, old.colon), end: old.value.end, text: spaced(old) + flow(e.value, "", false)}, nil
 	case parent.flow:
-		return cut{old.start, old.end(), flow(key, "", false) + ": " + flow(e.value, "", false)}, nil
+		return cut{start: old.start, end: old.end(), text: flow(key, "", false) + ": " + flow(e.value, "", false)}, nil
 	case e.rename == "" && isScalar(e.value):
-		return cut{old.value.start, old.value.end, spaced(old) + scalar(e.value)}, nil
+		return cut{start: old.value.start, end: old.value.end, text: spaced(old) + scalar(e.value)}, nil
 	case e.rename == "":
-		return cut{old.colon, old.end(), strings.TrimPrefix(blockField("k", e.value, indent), "k:")}, nil
+		return cut{start: old.colon, end: old.end(), text: strings.TrimPrefix(blockField("k", e.value, indent), "k:")}, nil
 	}
-	return cut{old.start, old.end(), blockField(key, e.value, indent)}, nil
+	return cut{start: old.start, end: old.end(), text: blockField(key, e.value, indent)}, nil
 }
 
 // spaced is the space that a value needs where there was none.
@@ -143,9 +147,9 @@ func (d *document) addition(place string, edits []edit) (cut, error) {
 	text := strings.Join(lines, "\n")
 	at := n.end + len(d.line(n.end))
 	if at < len(d.text) {
-		return cut{at + 1, at + 1, text + "\n"}, nil
+		return cut{start: at + 1, end: at + 1, text: text + "\n"}, nil
 	}
-	return cut{at, at, "\n" + text}, nil // the last line has no end, and shall have none
+	return cut{start: at, end: at, text: "\n" + text}, nil // the last line has no end, and shall have none
 }
 
 func (d *document) flowAddition(n *node, edits []edit) cut {
@@ -169,7 +173,7 @@ func (d *document) flowAddition(n *node, edits []edit) cut {
 		}
 		b.WriteString(flow(e.value, indent, strings.Contains(separator, "\n")))
 	}
-	return cut{at, at, b.String()}
+	return cut{start: at, end: at, text: b.String()}
 }
 
 // removal takes an entry out: its lines, or its part of a flow.
@@ -191,12 +195,8 @@ func (d *document) removal(path string) (cut, error) {
 	if !e.own {
 		return cut{}, fmt.Errorf("%s: does not stand on lines of its own: take it out by hand", path)
 	}
-	end := e.end() + len(d.line(e.end()))
-	start := e.start - e.column
-	if end < len(d.text) {
-		return cut{start: start, end: end + 1}, nil
-	}
-	return cut{start: max(start-1, 0), end: end}, nil
+	end := e.end() + len(d.line(e.end())) + 1
+	return cut{start: e.start - e.column, end: min(end, len(d.text))}, nil
 }
 
 // raw is the text of the entry at a path, with its key.
@@ -247,7 +247,7 @@ func (d *document) restore(base string, u undo) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		cuts = append(cuts, cut{e.start, e.end(), text})
+		cuts = append(cuts, cut{start: e.start, end: e.end(), text: text})
 	}
 	for path := range gone {
 		c, err := d.removal(base + path)
@@ -256,7 +256,11 @@ func (d *document) restore(base string, u undo) (string, error) {
 		}
 		cuts = append(cuts, c)
 	}
-	return d.write(merged(cuts)), nil
+	cuts = merged(cuts)
+	if n := len(cuts); n > 0 && cuts[n-1].text == "" && cuts[n-1].end == len(d.text) && !strings.HasSuffix(d.text, "\n") {
+		cuts[n-1].start-- // the last line has no end, and shall have none
+	}
+	return d.write(cuts), nil
 }
 
 func under(path string, all map[string]bool) (below []string) {
