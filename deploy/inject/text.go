@@ -82,11 +82,15 @@ func (d *document) find(path string) (parent *node, e *entry, err error) {
 			e = nil
 		}
 		if e == nil {
-			return nil, nil, fmt.Errorf("%s: is an alias or merged from elsewhere: write it out", path)
+			return nil, nil, notHere(path)
 		}
 		n = e.value
 	}
 	return parent, e, nil
+}
+
+func notHere(path string) error {
+	return fmt.Errorf("%s: is an alias or merged from elsewhere: write it out", path)
 }
 
 // replacement writes a value, or a whole entry under a new key, in the place of the old one.
@@ -128,8 +132,8 @@ func (d *document) addition(place string, edits []edit) (cut, error) {
 		return cut{}, err
 	}
 	n := e.value
-	if len(n.entries) == 0 && !n.flow {
-		return cut{}, fmt.Errorf("%s: empty: write it out, or leave it out", place)
+	if n.alias || len(n.entries) == 0 && !n.flow {
+		return cut{}, notHere(place)
 	}
 	if n.flow {
 		return d.flowAddition(n, edits), nil

@@ -15,6 +15,7 @@ import (
 // node is a value of a YAML or JSON document with its place in the text, as byte offsets.
 type node struct {
 	start, end int // of its text; both behind the colon or dash where it has none
+	alias      bool
 	flow       bool
 	mapping    bool
 	sequence   bool
@@ -153,7 +154,7 @@ func (d *document) node(n ast.Node, after, column int) (*node, error) {
 		return d.prefixed(n.Start, n.Value, column)
 	case *ast.AliasNode:
 		start, err := d.offset(n.Start)
-		found.start, found.end = start, start+len(d.line(start))
+		found.alias, found.start, found.end = true, start, start+len(firstWord(d.text[start:]))
 		return found, err
 	}
 	if n == nil {
