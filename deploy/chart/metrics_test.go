@@ -22,8 +22,8 @@ func labelsOf(t *testing.T) map[string][]string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	labels := map[string][]string{"envgate_injections_total": {"result"}} // the webhook's
-	for _, s := range metrics.New(c, metrics.Build{}).Series() {
+	labels := map[string][]string{}
+	for _, s := range append(metrics.New(c, metrics.Build{}).Series(), metrics.NewWebhook(metrics.Build{}).Series()...) {
 		labels[s.Name] = s.Labels
 		if s.Type == "histogram" {
 			for _, part := range []string{"_bucket", "_sum", "_count"} {
