@@ -1,0 +1,86 @@
+package webhook
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"envgate/authz"
+)
+
+// requirement is one part of a label selector.
+type requirement struct {
+	key    string
+	values []string // none: the key must merely be there
+	not    bool
+}
+
+// selector is a Kubernetes label selector: all of its requirements must hold.
+type selector []requirement
+
+var (
+	labelKey   = regexp.MustCompile(`^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
+	labelValue = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
+	setBased   = regexp.MustCompile(`^(\S+)\s+(in|notin)\s*\(([^()]*)\)$`)
+)
+
+// parseSelector reads a selector such as app=gateway,tier!=test,track in (stable, canary),!batch. Numeric comparisons
+// are not among what it knows.
+func parseSelector(text string) (s selector, err error) {
+	for _, part := range splitSelector(text) {
+		r, ok := parseRequirement(strings.TrimSpace(part))
+		if !ok {
+			return nil, fmt.Errorf("%q: want requirements such as app=gateway, app!=test, app in (a, b), app notin (a, b), app or !app, with commas between them", authz.Printable(text))
+		}
+		s = append(s, r)
+	}
+	return s, nil
+}
+
+// splitSelector cuts at the commas that stand outside parentheses.
+func splitSelector(text string) (parts []string) {
+	depth, start := 0, 0
+	for i, c := range text {
+		switch c {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case ',':
+			if depth == 0 {
+				parts, start = append(parts, text[start:i]), i+1
+			}
+		}
+	}
+	return append(parts, text[start:])
+}
+
+func parseRequirement(part string) (r requirement, ok bool) {
+	if m := setBased.FindStringSubmatch(part); m != nil {
+		r = requirement{key: m[1], not: m[2] == "notin"}
+		for value := range strings.SplitSeq(m[3], ",") {
+			r.values = append(r.values, strings.TrimSpace(value))
+		}
+	} else if i := strings.IndexByte(part, '='); i >= 0 {
+		key, value := part[:i], strings.TrimPrefix(part[i+1:], "=")
+		r.not = strings.HasSuffix(key, "!")
+		r.key, r.values = strings.TrimSpace(strings.TrimSuffix(key, "!")), []string{strings.TrimSpace(value)}
+	} else {
+		r.not = strings.HasPrefix(part, "!")
+		r.key = strings.TrimSpace(strings.TrimPrefix(part, "!"))
+	}
+	bad := func(value string) bool { return !labelValue.MatchString(value) }
+	return r, labelKey.MatchString(r.key) && !slices.ContainsFunc(r.values, bad)
+}
+
+// matches tells whether labels meet every requirement. As in Kubernetes, != and notin hold where the key is missing.
+func (s selector) matches(labels map[string]string) bool {
+	for _, r := range s {
+		value, present := labels[r.key]
+		if met := present && (r.values == nil || slices.Contains(r.values, value)); met == r.not {
+			return false
+		}
+	}
+	return true
+}
