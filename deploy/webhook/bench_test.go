@@ -3,8 +3,6 @@ package webhook
 import (
 	"context"
 	"encoding/json"
-	"io"
-	"log/slog"
 	"testing"
 
 	"envgate/metrics"
@@ -18,7 +16,6 @@ func BenchmarkDecide(b *testing.B) {
 	f.namespace("own-policy", in+`"staging"`, "")
 	f.put(namespacesPath+"/own-policy/configmaps/envgate-policy", `{"data": {"policy.yaml": "bind: {host_env: HOST, port_env: PORT}\n"}}`)
 	s, _ := start(b, options(f))
-	s.admission.log = slog.New(slog.NewJSONHandler(io.Discard, nil))
 	for _, row := range []struct{ name, namespace, pod, result string }{
 		{"injected", "gateways", gatewayPod, metrics.Injected},
 		{"injected with a policy of its own", "own-policy", gatewayPod, metrics.Injected},

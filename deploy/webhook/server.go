@@ -47,34 +47,7 @@ const (
 	mostHeaderBytes   = 64 << 10
 )
 
-// Run serves until a signal arrives: then it is unready for the drain delay, in which the endpoints go away, and ends
-// when the last question is answered, or after the drain timeout. A second signal cuts the delay short. The error is a
-// wrong option, or a listener that failed.
-func Run(o Options, signals <-chan os.Signal, log *slog.Logger) error {
-	s, err := New(o, log)
-	if err != nil {
-		return err
-	}
-	if err := s.Start(); err != nil {
-		return err
-	}
-	select {
-	case err := <-s.failed:
-		s.Stop()
-		return err
-	case sig := <-signals:
-		log.Info("stopping", "signal", sig.String(), "delay", s.options.DrainDelay.String())
-	}
-	s.Drain()
-	select {
-	case <-time.After(s.options.DrainDelay):
-	case <-signals:
-	}
-	s.Stop()
-	return nil
-}
-
-// New checks the options. Nothing listens yet, and nobody is asked.
+// New checks the options; the error is the first that is wrong. Nothing listens yet, and nobody is asked.
 func New(o Options, log *slog.Logger) (*Server, error) {
 	o, err := o.complete()
 	if err != nil {
@@ -106,6 +79,29 @@ func New(o Options, log *slog.Logger) (*Server, error) {
 		Handler: s.adminHandler(), ErrorLog: quiet, ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: mostHeaderBytes,
 	}
 	return s, nil
+}
+
+// Run serves until a signal arrives: then it is unready for the drain delay, in which the endpoints go away, and ends
+// when the last question is answered, or after the drain timeout. A second signal cuts the delay short. The error is a
+// listener's.
+func (s *Server) Run(signals <-chan os.Signal) error {
+	if err := s.Start(); err != nil {
+		return err
+	}
+	select {
+	case err := <-s.failed:
+		s.Stop()
+		return err
+	case sig := <-signals:
+		s.log.Info("stopping", "signal", sig.String(), "delay", s.options.DrainDelay.String())
+	}
+	s.Drain()
+	select {
+	case <-time.After(s.options.DrainDelay):
+	case <-signals:
+	}
+	s.Stop()
+	return nil
 }
 
 // Start opens both listeners and begins to look after everything else. It returns when they are open.

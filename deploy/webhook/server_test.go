@@ -154,7 +154,11 @@ func TestSIGTERMFirstMakesUnreadyAndGoesOnAnswering(t *testing.T) {
 	o := options(f)
 	lines := &logged{}
 	signals, ended := make(chan os.Signal, 1), make(chan error, 1)
-	go func() { ended <- Run(o, signals, lines.logger()) }()
+	s, err := New(o, lines.logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { ended <- s.Run(signals) }()
 	var admin, address string
 	eventually(t, "listening", func() bool {
 		for line := range strings.SplitSeq(lines.String(), "\n") {
@@ -184,7 +188,11 @@ func TestAPortInUseIsAnError(t *testing.T) {
 	f := newFakeAPI(t)
 	o := options(f)
 	o.Listen = strings.TrimPrefix(f.URL, "https://")
-	if err := Run(o, nil, (&logged{}).logger()); err == nil || !strings.HasPrefix(err.Error(), "listen: ") {
+	s, err := New(o, (&logged{}).logger())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(nil); err == nil || !strings.HasPrefix(err.Error(), "listen: ") {
 		t.Errorf("got %v", err)
 	}
 }
