@@ -19,6 +19,7 @@ import (
 	"envgate/authz"
 	"envgate/deploy/demo"
 	"envgate/deploy/inject"
+	"envgate/deploy/webhook"
 	"envgate/metrics"
 	"envgate/proxy"
 
@@ -99,13 +100,14 @@ func (p *program) app() *cli.App {
 		{Name: "drain", Usage: "make the sidecar in this pod drain, and wait until the delay has passed", Flags: admin, Action: noArguments(p.drain)},
 		{Name: "demo", Usage: "show it all on a small stand-in gateway", Flags: demoFlags(), Action: noArguments(p.demo)},
 		{Name: "inject", Usage: "put the sidecar into Kubernetes manifests: YAML or JSON in, the same with sidecars out", ArgsUsage: "[FILE…]", Flags: injectFlags(), Action: p.inject},
+		{Name: "webhook", Usage: "serve the admission webhook, which does the same to Pods when they are created", Flags: with(pick(settings, "log-level", "log-format"), webhookFlags()...), Action: noArguments(p.webhook)},
 		{Name: "uninject", Usage: "take it out again", ArgsUsage: "[FILE…]", Action: p.uninject},
 		{Name: "version", Usage: "print the version", Flags: []cli.Flag{output}, Action: noArguments(p.version)},
 	}
 	strict(commands)
 	return &cli.App{
 		Name: "envgate", Usage: "keep other environments' tokens out of a gateway", HideVersion: true, HideHelpCommand: true,
-		Commands: commands, Action: wantCommand("serve, check, policy, token, healthcheck, drain, demo, inject, uninject or version"),
+		Commands: commands, Action: wantCommand("serve, check, policy, token, healthcheck, drain, demo, inject, uninject, webhook or version"),
 		Writer: p.stdout, ErrWriter: p.stderr, OnUsageError: usageError, ExitErrHandler: func(*cli.Context, error) {},
 	}
 }
@@ -516,6 +518,60 @@ func (p *program) inject(c *cli.Context) error {
 		_, _ = fmt.Fprintln(p.stderr, "envgate: nothing to inject in the input")
 	} else if c.String("mode") == "report" {
 		_, _ = fmt.Fprintf(p.stderr, "envgate: nothing is refused yet; to enforce: %s\n", p.enforcing(c))
+	}
+	return nil
+}
+
+func webhookFlags() []cli.Flag {
+	var shared []cli.Flag
+	for _, f := range injectFlags() {
+		switch f.Names()[0] {
+		case "mode", "image", "gateway-image", "probe", "env-from", "mesh":
+			shared = append(shared, f)
+		}
+	}
+	return with(shared,
+		&cli.StringFlag{Name: "listen", Value: ":8443", Usage: "address for the API server's questions (TLS)"},
+		&cli.StringFlag{Name: "admin-listen", Value: ":4446", Usage: "address for metrics and health"},
+		&cli.StringFlag{Name: "namespace", DefaultText: "the service account's", Usage: "the webhook's own namespace"},
+		&cli.StringFlag{Name: "service", Value: "envgate-webhook", Usage: "the Service that leads here"},
+		&cli.StringFlag{Name: "configuration", Value: "envgate", Usage: "the MutatingWebhookConfiguration whose caBundle is kept"},
+		&cli.StringFlag{Name: "secret", Value: "envgate-webhook-tls", Usage: "the Secret that holds CA and certificate, shared by all replicas"},
+		&cli.StringFlag{Name: "certificate-directory", Usage: "tls.crt and tls.key, as cert-manager writes them: then neither secret nor configuration is touched"},
+		&cli.StringSliceFlag{Name: "hostname", Usage: "further name or address in the certificate"},
+		&cli.StringFlag{Name: "native", Value: "auto", Usage: "native sidecars: auto (by the API server's version), true or false"},
+		&cli.StringFlag{Name: "policy", Value: "envgate-policy", Usage: "the ConfigMap with the key policy.yaml that a namespace may have, or a built-in policy"},
+		&cli.StringFlag{Name: "shared-secret", Usage: "with env-from none or config-maps: the Secret beside each gateway that holds the shared variables"},
+		&cli.StringFlag{Name: "server", DefaultText: "the cluster's", Usage: "URL of the API server"},
+		&cli.StringFlag{Name: "token-file", DefaultText: "the service account's", Usage: "file with the token for it"},
+		&cli.StringFlag{Name: "certificate-authority", DefaultText: "the service account's", Usage: "PEM file with its CA"},
+	)
+}
+
+func (p *program) webhook(c *cli.Context) error {
+	image, err := sidecarImage(c)
+	if err != nil {
+		return err
+	}
+	config, err := authz.ParseOnly(authz.Source{Flags: p.flags, Environ: p.environ}, "ENVGATE_LOG_LEVEL", "ENVGATE_LOG_FORMAT")
+	if err != nil {
+		return failure{exitUsage, err}
+	}
+	server, err := webhook.New(webhook.Options{
+		Listen: c.String("listen"), AdminListen: c.String("admin-listen"), Server: c.String("server"), TokenFile: c.String("token-file"),
+		CertificateAuthority: c.String("certificate-authority"), Namespace: c.String("namespace"), Service: c.String("service"),
+		Configuration: c.String("configuration"), Secret: c.String("secret"), CertificateDirectory: c.String("certificate-directory"),
+		Hostnames: c.StringSlice("hostname"), Image: image, GatewayImages: c.StringSlice("gateway-image"), Mode: c.String("mode"), Native: c.String("native"),
+		Probe: c.String("probe"), EnvFrom: c.String("env-from"), SharedSecret: c.String("shared-secret"), Policy: c.String("policy"), Mesh: c.String("mesh"),
+		Build: build(),
+	}, newLogger(config, p.stderr))
+	if err != nil {
+		return failure{exitUsage, err}
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
+	if err := server.Run(signals); err != nil {
+		return failure{exitWrong, err}
 	}
 	return nil
 }
