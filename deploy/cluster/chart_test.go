@@ -7,6 +7,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -128,6 +129,28 @@ func withoutComments(text string) string {
 	return kept.String()
 }
 
+// Each flag of the Deployment is one that the binary has: a misspelt one would keep the webhook from starting.
+func TestTheWebhookIsStartedWithFlagsThatItHas(t *testing.T) {
+	help, err := program(t, "", binary, "webhook", "--help")
+	if err != nil {
+		t.Fatal(help)
+	}
+	flag := regexp.MustCompile(`- "?(--[a-z-]+)=`)
+	seen := 0
+	for _, args := range [][]string{
+		{"--set", "webhook.mesh=istio,webhook.envFrom=none,webhook.sharedSecret=x"}, {"--set", "certificates.certManager.enabled=true"},
+	} {
+		for _, m := range flag.FindAllStringSubmatch(template(t, append(args, "--show-only", "templates/deployment.yaml")...), -1) {
+			if seen++; !strings.Contains(help, m[1]+" ") {
+				t.Errorf("envgate webhook has no flag %s", m[1])
+			}
+		}
+	}
+	if seen < 20 {
+		t.Errorf("%d flags looked at: this test no longer reads the Deployment", seen)
+	}
+}
+
 func TestTheSchemaStopsAWrongValue(t *testing.T) {
 	for name, helm := range helms(t) {
 		for _, setting := range []string{"webhok.mode=report", "webhook.mode=observe", "webhook.failurePolicy=Ignore", "settings.gateway.JWT_SECRET_KEY=x"} {
@@ -140,14 +163,4 @@ func TestTheSchemaStopsAWrongValue(t *testing.T) {
 			t.Errorf("%s, global: %v: %s", name, err, out)
 		}
 	}
-}
-
-// envgate is the binary of a release, as its image holds it.
-func envgate(t *testing.T) string {
-	t.Helper()
-	binary := t.TempDir() + "/envgate"
-	if out, err := program(t, "", "go", "build", "-p", "2", "-ldflags", "-X main.version=0.1.0 -X main.repository=registry.example.com/envgate", "-o", binary, "../.."); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return binary
 }

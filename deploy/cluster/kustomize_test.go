@@ -62,7 +62,7 @@ func TestAForgottenOverlayIsVisible(t *testing.T) {
 	_, after, _ := strings.Cut(string(text), "- name: ENVGATE_ENVIRONMENT")
 	_, after, _ = strings.Cut(after, "value: ")
 	value, _, _ := strings.Cut(after, "\n")
-	out, err := program(t, "", envgate(t), "check", "--environment", value)
+	out, err := program(t, "", binary, "check", "--environment", value)
 	if err == nil || !strings.Contains(out, "ENVGATE_ENVIRONMENT") {
 		t.Errorf("envgate check --environment %q: %v: %s: want a refusal", value, err, out)
 	}

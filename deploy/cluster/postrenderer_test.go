@@ -39,7 +39,7 @@ func exampleGateway(t *testing.T) string {
 }
 
 func TestHelm3TakesTheBinaryAsItsPostRenderer(t *testing.T) {
-	helm, binary := helms(t)["HELM"], envgate(t)
+	helm := helms(t)["HELM"]
 	args := func(chart string, more ...string) []string {
 		args := []string{"template", "gateway", chart, "--post-renderer", binary, "--post-renderer-args", "inject"}
 		for _, m := range more {
@@ -57,7 +57,7 @@ func TestHelm3TakesTheBinaryAsItsPostRenderer(t *testing.T) {
 }
 
 func TestHelm4RunsThePlugin(t *testing.T) {
-	helm, binary := helms(t)["HELM4"], envgate(t)
+	helm := helms(t)["HELM4"]
 	t.Setenv("HELM_DATA_HOME", t.TempDir())
 	t.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	if out, err := program(t, "", helm, "plugin", "install", "../postrenderer"); err != nil {

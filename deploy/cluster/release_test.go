@@ -28,7 +28,7 @@ func TestUpgradesKeepTheCertificate(t *testing.T) {
 			configuration := release + "-envgate"
 			run := func(args ...string) {
 				t.Helper()
-				if out, err := program(t, "", helm, append(args, "-n", namespace, "--kubeconfig", kubeconfig(t))...); err != nil {
+				if out, err := program(t, "", helm, append(args, "-n", namespace, "--kubeconfig", kubeconfig)...); err != nil {
 					t.Fatalf("helm %v: %v: %s", args, err, out)
 				}
 			}
@@ -107,14 +107,14 @@ func TestObjectsOfANamespaceWaitForIt(t *testing.T) {
 	helm := helms(t)["HELM"]
 	install := func() string {
 		t.Helper()
-		out, err := program(t, "", helm, "upgrade", "--install", home, chartFolder, "-n", home, "--kubeconfig", kubeconfig(t),
+		out, err := program(t, "", helm, "upgrade", "--install", home, chartFolder, "-n", home, "--kubeconfig", kubeconfig,
 			"--set", "policies."+later+"=routes: []", "--set", "settings."+later+".JWT_ISSUER=mcpgateway-later")
 		if err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 		return out
 	}
-	t.Cleanup(func() { _, _ = program(t, "", helm, "uninstall", home, "-n", home, "--kubeconfig", kubeconfig(t)) })
+	t.Cleanup(func() { _, _ = program(t, "", helm, "uninstall", home, "-n", home, "--kubeconfig", kubeconfig) })
 	if out := install(); !strings.Contains(out, "Left out, since there is no such namespace yet: policies and settings of "+later+".") {
 		t.Errorf("nothing says what was left out: %s", out)
 	}
