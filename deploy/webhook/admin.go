@@ -8,16 +8,16 @@ import (
 
 // condition is one thing that must hold before the API server may ask.
 type condition struct {
-	name string
-	met  bool
+	name, unmet string
+	met         bool
 }
 
 func (s *Server) conditions() []condition {
 	return []condition{
-		{"namespaces listed", s.admission.namespaces.listed.Load()},
-		{"certificate loaded", s.certificate.Load() != nil},
-		{"server version known", s.versionKnown.Load()},
-		{"not draining", !s.draining.Load()},
+		{"namespaces", "namespaces not listed", s.admission.namespaces.listed.Load()},
+		{"certificate", "no certificate", s.certificate.Load() != nil},
+		{"server version", "server version not known", s.versionKnown.Load()},
+		{"serving", "draining", !s.draining.Load()},
 	}
 }
 
@@ -25,7 +25,7 @@ func (s *Server) conditions() []condition {
 func (s *Server) notReadyBecause() string {
 	for _, c := range s.conditions() {
 		if !c.met {
-			return "not met: " + c.name
+			return c.unmet
 		}
 	}
 	return ""

@@ -115,9 +115,9 @@ func fetch(t *testing.T, url string) (int, string) {
 
 func TestReadyOnlyWithNamespacesAndACertificate(t *testing.T) {
 	for _, row := range []struct{ name, broken, because string }{
-		{"namespaces can't be listed", namespacesPath, "not met: namespaces listed\n"},
-		{"the Secret can't be read", namespacesPath + "/envgate/secrets/envgate-webhook-tls", "not met: certificate loaded\n"},
-		{"the version can't be read", "/version", "not met: server version known\n"},
+		{"namespaces can't be listed", namespacesPath, "namespaces not listed\n"},
+		{"the Secret can't be read", namespacesPath + "/envgate/secrets/envgate-webhook-tls", "no certificate\n"},
+		{"the version can't be read", "/version", "server version not known\n"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
