@@ -138,7 +138,7 @@ func (p *plan) allowed() error {
 		return fmt.Errorf("spec: missing: want a Pod or a template of Pods")
 	}
 	if spec["hostNetwork"] == true && !p.Force {
-		return fmt.Errorf("hostNetwork: true: the gateway's loopback and ports would be the node's, open to every process there; remove it, or use --force")
+		return fmt.Errorf("hostNetwork: true: the gateway's loopback and ports would be the node's, open to every process there; remove it, or inject by command with --force")
 	}
 	if name, _ := mapping(spec, "os")["name"].(string); name == "windows" {
 		return fmt.Errorf("os: windows: envgate runs on Linux nodes only")
