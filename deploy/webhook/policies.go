@@ -3,10 +3,16 @@ package webhook
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"time"
+
+	"envgate/authz"
+	"envgate/deploy/inject"
 )
 
 // policies reads the ConfigMaps that hold policies, and remembers each for a while: a decision mostly waits for none.
@@ -81,4 +87,56 @@ func (p *policies) ask(ctx context.Context, namespace, name string) ([]byte, err
 		return nil, errNoKey{name, namespace}
 	}
 	return []byte(text), nil
+}
+
+// choosePolicy finds the policy that the sidecar will read. A ConfigMap that isn't there would leave the Pod waiting for
+// its volume: the built-in policy is taken instead, with a warning where somebody asked for the other.
+func (a *admission) choosePolicy(ctx context.Context, o *inject.Options, ns namespace, annotations map[string]string) (warning string, d *decision) {
+	name, asked := annotations[policyKey], true
+	if name == "" {
+		name = ns.annotations[policyKey]
+	}
+	if name == "" {
+		name, asked = a.policy, false
+	}
+	if slices.Contains(authz.BuiltinPolicies(), name) {
+		o.Policy = name
+		return "", nil
+	}
+	if !objectName.MatchString(name) {
+		d := denied("annotation %s: %q: want a built-in policy (%s) or the name of a ConfigMap", policyKey, authz.Printable(name), strings.Join(authz.BuiltinPolicies(), ", "))
+		return "", &d
+	}
+	text, err := a.policies.find(ctx, ns.name, name)
+	instead := "the built-in policy " + authz.BuiltinPolicies()[0] + " is used instead"
+	switch {
+	case err == nil:
+		o.Policy, o.PolicyText = name, text
+	case answered(err, http.StatusNotFound) && !asked:
+	case answered(err, http.StatusNotFound):
+		warning = fmt.Sprintf("policy: namespace %s has no ConfigMap %s: %s", ns.name, name, instead)
+	case answered(err, http.StatusForbidden):
+		warning = fmt.Sprintf("policy: the webhook may not read ConfigMap %s in namespace %s: %s", name, ns.name, instead)
+	case isNoKey(err):
+		d := denied("%s", err)
+		return "", &d
+	default:
+		d := failure(fmt.Errorf("policy: ConfigMap %s in namespace %s: %w", name, ns.name, err))
+		return "", &d
+	}
+	return warning, nil
+}
+
+// withoutPolicy is the Pod without its annotation for the policy: which one is used was decided, and inject would take
+// the annotation's word. Nothing that injection changes is below it.
+func withoutPolicy(pod map[string]any) map[string]any {
+	metadata := mapping(pod["metadata"])
+	annotations := mapping(metadata["annotations"])
+	if _, there := annotations[policyKey]; !there {
+		return pod
+	}
+	pod, metadata, annotations = maps.Clone(pod), maps.Clone(metadata), maps.Clone(annotations)
+	delete(annotations, policyKey)
+	metadata["annotations"], pod["metadata"] = annotations, metadata
+	return pod
 }
