@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"envgate/authz"
 )
@@ -123,8 +124,22 @@ func (o Options) policy() (*authz.Policy, error) {
 		}
 		return p, nil
 	}
-	return authz.LoadPolicy(or(o.builtin(), authz.BuiltinPolicies()[0]))
+	known, err := builtinPolicies()
+	return known[or(o.builtin(), authz.BuiltinPolicies()[0])], err
 }
+
+// builtinPolicies are parsed once: the webhook asks for one with every Pod.
+var builtinPolicies = sync.OnceValues(func() (map[string]*authz.Policy, error) {
+	known := map[string]*authz.Policy{}
+	for _, name := range authz.BuiltinPolicies() {
+		p, err := authz.LoadPolicy(name)
+		if err != nil {
+			return nil, err
+		}
+		known[name] = p
+	}
+	return known, nil
+})
 
 // annotated are the options as the Pod's annotations change them.
 func (o Options) annotated(annotations map[string]any) (Options, error) {

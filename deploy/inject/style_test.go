@@ -114,7 +114,7 @@ func (w writer) list(l []any, indent int) string {
 	var b strings.Builder
 	for _, item := range l {
 		b.WriteString(w.line(indent) + strings.Repeat(" ", indent) + "-")
-		if o, ok := item.(object); ok && len(o) > 0 && !(w.flows && w.chance(10)) {
+		if o, ok := item.(object); ok && len(o) > 0 && (!w.flows || !w.chance(10)) {
 			space := rapid.IntRange(1, 3).Draw(w.t, "space")
 			b.WriteString(strings.Repeat(" ", space) + w.mapping(o, indent+1+space, true))
 		} else {
