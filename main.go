@@ -508,15 +508,17 @@ func (p *program) inject(c *cli.Context) error {
 	for _, note := range r.Notes {
 		_, _ = fmt.Fprintln(p.stderr, "envgate:", note)
 	}
-	for _, name := range r.Injected {
-		_, _ = fmt.Fprintf(p.stderr, "envgate: %s: injected, mode %s\n", name, c.String("mode"))
+	reporting := false
+	for _, injected := range r.Injected {
+		_, _ = fmt.Fprintf(p.stderr, "envgate: %s: injected, mode %s\n", injected.Name, injected.Mode)
+		reporting = reporting || injected.Mode == string(authz.ModeReport)
 	}
 	if _, err := p.stdout.Write(r.Text); err != nil {
 		return failure{exitWrong, err}
 	}
 	if len(r.Injected) == 0 {
 		_, _ = fmt.Fprintln(p.stderr, "envgate: nothing to inject in the input")
-	} else if c.String("mode") == "report" {
+	} else if reporting {
 		_, _ = fmt.Fprintf(p.stderr, "envgate: nothing is refused yet; to enforce: %s\n", p.enforcing(c))
 	}
 	return nil

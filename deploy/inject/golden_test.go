@@ -92,7 +92,10 @@ func TestManifests(t *testing.T) {
 				t.Fatal(err)
 			}
 			golden(t, m.name, r.Text)
-			golden(t, m.name+".notes", []byte(strings.Join(append(r.Notes, r.Injected...), "\n")+"\n"))
+			for _, injected := range r.Injected {
+				r.Notes = append(r.Notes, injected.Name+": "+injected.Mode)
+			}
+			golden(t, m.name+".notes", []byte(strings.Join(r.Notes, "\n")+"\n"))
 			again, err := Manifests(r.Text, m.options)
 			if err != nil || string(again.Text) != string(r.Text) {
 				t.Errorf("inject of inject differs (%v):\n%s", err, again.Text)

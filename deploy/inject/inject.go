@@ -52,11 +52,20 @@ type Change struct {
 	Notes      []string    // what its owner should know, a line each
 	edits      []edit
 	redirect   redirect
+	mode       string
 }
 
 // Pod says how to inject the sidecar into a Pod, given as decoded JSON or YAML with metadata and spec. Annotations of
 // the Pod win over the options. The error is one line that names what stands in the way and what to set.
 func Pod(pod map[string]any, o Options) (Change, error) {
+	c, err := decide(pod, o)
+	if err == nil && len(c.edits) > 0 && c.redirect.way == RedirectService {
+		return Change{}, fmt.Errorf("redirect service: needs the Services: use envgate inject on the command line, or redirect %s", RedirectPort)
+	}
+	return c, err
+}
+
+func decide(pod map[string]any, o Options) (Change, error) {
 	o, err := o.annotated(mapping(pod, "metadata", "annotations"))
 	if err != nil {
 		return Change{}, err
@@ -68,7 +77,7 @@ func Pod(pod map[string]any, o Options) (Change, error) {
 	if err := p.make(); err != nil {
 		return Change{}, err
 	}
-	return Change{Operations: operations(p.edits), Notes: p.notes, edits: p.edits, redirect: p.redirect}, nil
+	return Change{Operations: operations(p.edits), Notes: p.notes, edits: p.edits, redirect: p.redirect, mode: o.mode()}, nil
 }
 
 // plan collects the edits of one Pod.
@@ -90,13 +99,13 @@ func (p *plan) note(format string, args ...any) {
 
 // make is the whole injection, in order.
 func (p *plan) make() (err error) {
+	if p.policy, err = p.Options.policy(); err != nil {
+		return err
+	}
 	if injected, err := p.injected(); injected || err != nil {
 		return err
 	}
 	if err = p.allowed(); err != nil {
-		return err
-	}
-	if p.policy, err = p.Options.policy(); err != nil {
 		return err
 	}
 	if p.gateway, err = p.findGateway(); err != nil {
@@ -114,21 +123,24 @@ func (p *plan) make() (err error) {
 	return nil
 }
 
-// injected tells whether the Pod has envgate's sidecar. A container that only calls itself envgate is an error: it would
-// neither guard nor leave room for the one that does.
+// injected tells whether the Pod has envgate's sidecar. A container that only calls itself envgate is an error, and so is
+// a sidecar that no gateway was moved for: traffic would miss it.
 func (p *plan) injected() (bool, error) {
-	for _, c := range containers(p.pod) {
-		if c.name() != sidecarName {
-			continue
-		}
-		image, _ := c.fields["image"].(string)
-		if repository(image) != repository(p.Image) {
-			return false, fmt.Errorf("container envgate: image %q is not %s: rename that container, or name its image by --image or the annotation %s",
-				authz.Printable(image), repository(p.Image), annotationImage)
-		}
-		return true, nil
+	i := slices.IndexFunc(containers(p.pod), func(c container) bool { return c.name() == sidecarName })
+	if i < 0 {
+		return false, nil
 	}
-	return false, nil
+	if image := containers(p.pod)[i].image(); repository(image) != repository(p.Image) {
+		return false, fmt.Errorf("container envgate: image %q is not %s: rename that container, or name its image by --image or the annotation %s",
+			authz.Printable(image), repository(p.Image), annotationImage)
+	}
+	host := or(p.policy.Bind.HostEnv, "HOST")
+	moved := slices.ContainsFunc(containers(p.pod), func(c container) bool { value, _ := literalOf(c, host); return value == "127.0.0.1" })
+	if p.Options.redirect() == RedirectPort && !moved {
+		return false, fmt.Errorf("container envgate is there, but no container has %s=127.0.0.1: traffic would miss it: take it out and inject again, or set the annotation %s: %s",
+			host, annotationRedirect, RedirectManual)
+	}
+	return true, nil
 }
 
 // allowed refuses Pods in which a sidecar can't stand between the gateway and its clients.
@@ -168,6 +180,9 @@ func (p *plan) free(start int) int {
 // annotate writes what was done, and how to take it back, to the Pod.
 func (p *plan) annotate() error {
 	written := object{{annotationInjected, or(p.Version, "dev")}, {annotationOriginal, ""}}
+	if p.redirect.way == RedirectService { // for the webhook, which can't see the Services
+		written = append(written, field{annotationRedirect, RedirectService})
+	}
 	if p.Mesh != "" {
 		p.exclude(&written)
 	}

@@ -67,8 +67,14 @@ func resources(v any, base string) (all []resource) {
 // Result is a manifest with its sidecars.
 type Result struct {
 	Text     []byte
-	Injected []string // what was injected, as kind/name
+	Injected []Injection
 	Notes    []string // what its owner should know, a line each
+}
+
+// Injection is one sidecar that was put in.
+type Injection struct {
+	Name string // of the object, as kind/name
+	Mode string
 }
 
 // Manifests injects every gateway in a YAML or JSON stream. Documents that hold none pass byte for byte. A gateway is
@@ -162,7 +168,7 @@ func (s *stream) inject(piece int, base string, o Options, r *Result) error {
 	v, _ := lookUp(d.value, base)
 	target := resources(v, base)[0]
 	fail := func(err error) error { return fmt.Errorf("%s: %w", target, err) }
-	change, err := Pod(target.pod(), o)
+	change, err := decide(target.pod(), o)
 	if err != nil {
 		return fail(err)
 	}
@@ -181,7 +187,7 @@ func (s *stream) inject(piece int, base string, o Options, r *Result) error {
 			return fail(err)
 		}
 	}
-	r.Injected = append(r.Injected, target.String())
+	r.Injected = append(r.Injected, Injection{target.String(), change.mode})
 	return s.attach(target, o, change.redirect)
 }
 

@@ -81,6 +81,7 @@ func TestRefusals(t *testing.T) {
 		{"a policy without bind", "", "", func(o *Options) { o.Policy, o.PolicyText = "p", []byte("routes: []\n") }, "the policy names no bind variables"},
 		{"manual without a port", "", "", func(o *Options) { o.Redirect = "manual" }, "upstream-port: missing: redirect manual needs"},
 		{"manual, where the gateway declares its new port", "ports: [{containerPort: 4444}, {containerPort: 9, name: http}]", "", func(o *Options) { o.Redirect, o.UpstreamPort = "manual", 4444 }, ""},
+		{"services, of which a Pod knows nothing", "", "", func(o *Options) { o.Redirect = "service" }, "redirect service: needs the Services"},
 		{"a mount that isn't there", "", "", func(o *Options) { o.Mounts = []string{"keys"} }, `mount: "keys": container gateway mounts no volume of that name`},
 		{"a container that isn't there", "", "", func(o *Options) { o.Container = "app" }, `container "app": no such container: want one of gateway`},
 		{"no port", "ports: []", "", none, "container gateway declares no port"},

@@ -20,6 +20,12 @@ const gatewayPod = `{"metadata": {"generateName": "gateway-6d4cf56db6-", "labels
 	"envFrom": [{"secretRef": {"name": "gateway-secret"}}, {"configMapRef": {"name": "gateway-config"}}],
 	"readinessProbe": {"httpGet": {"path": "/ready", "port": 4444}}, "terminationMessagePath": "/dev/termination-log"}], "terminationGracePeriodSeconds": 30}}`
 
+// withSidecar is that Pod with a sidecar in it, and an entry in the gateway's environment.
+func withSidecar(entry string) string {
+	return strings.NewReplacer(`"spec": {`, `"spec": {"initContainers": [{"name": "envgate", "image": "registry.example.com/envgate:1.2.3"}], `,
+		`"envFrom":`, `"env": [`+entry+`], "envFrom":`).Replace(gatewayPod)
+}
+
 // podWith is a Pod of one container.
 func podWith(metadata, image, container string) string {
 	return fmt.Sprintf(`{"metadata": {"generateName": "pod-", %s}, "spec": {"containers": [{"name": "main", "image": %q%s}]}}`, metadata, image, container)
@@ -76,7 +82,9 @@ func TestDecisions(t *testing.T) {
 		{"a namespace that isn't there", "nowhere", gatewayPod, "error", "namespace nowhere: API server: 404", ""},
 		{"an annotation of the namespace that is no port", "badport", gatewayPod, "denied", "namespace badport: annotation envgate/upstream-port: ?http?: want a port", ""},
 		{"injection that isn't possible", "gateways", strings.Replace(gatewayPod, `"spec": {`, `"spec": {"hostNetwork": true, `, 1), "denied", "hostNetwork: true: the gateway's loopback", ""},
-		{"a Pod that has its sidecar", "gateways", strings.Replace(gatewayPod, `"spec": {`, `"spec": {"initContainers": [{"name": "envgate", "image": "registry.example.com/envgate:1.2.3"}], `, 1), "skipped", "has its sidecar already", ""},
+		{"a Pod that has its sidecar", "gateways", withSidecar(`{"name": "HOST", "value": "127.0.0.1"}`), "skipped", "has its sidecar already", ""},
+		{"a sidecar that traffic misses", "gateways", withSidecar(`{"name": "HOST", "value": "0.0.0.0"}`), "denied", "no container has HOST=127.0.0.1: traffic would miss it", ""},
+		{"a redirection of Services", "gateways", strings.Replace(gatewayPod, `"labels": {`, `"annotations": {"envgate/redirect": "service"}, "labels": {`, 1), "denied", "redirect service: needs the Services", ""},
 		{"a Pod without containers", "gateways", `{"metadata": {"labels": {"envgate/inject": "enabled"}}, "spec": null}`, "denied", "spec: missing", ""},
 		{"no Pod at all", "gateways", `null`, "error", "object: missing, or not a Pod", ""},
 		{"a Pod that is text", "gateways", `"pod"`, "error", "object: missing, or not a Pod", ""},
