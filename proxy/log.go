@@ -102,11 +102,11 @@ func (l *decisionLog) upstream(kind string, r *http.Request) {
 }
 
 func requestAttrs(r *http.Request, d *authz.Decision) []slog.Attr {
-	return []slog.Attr{
+	return append(traceAttrs(r.Header), []slog.Attr{
 		slog.String("reason", string(d.Reason)), slog.String("method", metrics.MethodLabel(r.Method)),
 		slog.String("route", d.Route), slog.String("path", printablePath(r.URL.Path)),
 		slog.String("client", peerAddress(r.RemoteAddr).String()),
-	}
+	}...)
 }
 
 // printablePath keeps what tells an API call apart and leaves out what could be a secret: a segment that is long or
