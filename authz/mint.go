@@ -70,8 +70,8 @@ func (o MintOptions) check() error {
 		return errors.New("subject: empty: want the user's e-mail address")
 	case len(o.Subject) > 255 || strings.ContainsFunc(o.Subject, func(r rune) bool { return r < 0x21 || r == 0x7f }):
 		return fmt.Errorf("subject: %q: want an e-mail address of at most 255 characters without blanks", Printable(o.Subject))
-	case o.Environment != "" && environmentName(o.Environment) != nil:
-		return fmt.Errorf("token environment: %q: %w", Printable(o.Environment), environmentName(o.Environment))
+	case o.Environment != "" && EnvironmentName(o.Environment) != nil:
+		return fmt.Errorf("token environment: %q: %w", Printable(o.Environment), EnvironmentName(o.Environment))
 	case o.ID != "" && (len(o.ID) > 255 || strings.ContainsFunc(o.ID, func(r rune) bool { return r < 0x21 || r > 0x7e })):
 		return fmt.Errorf("id: %q: want at most 255 printable characters without blanks", Printable(o.ID))
 	case !o.Expiry.After(o.IssuedAt):

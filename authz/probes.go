@@ -51,7 +51,7 @@ func (p Probe) Port() int {
 	return 0
 }
 
-var probeName = regexp.MustCompile(`^[a-z0-9-]{1,63}/(startup|readiness|liveness)$`)
+var probeName = regexp.MustCompile(`^[a-z0-9-]+/(startup|readiness|liveness)$`)
 
 // probes reads the original probes that injection kept, as JSON by container/kind.
 func probes(c *Config, v string) error {

@@ -20,7 +20,7 @@ type Setting struct {
 
 // Settings is the table, in the order of the documentation.
 var Settings = []Setting{
-	{"ENVIRONMENT", "", "development", "this environment's name, compared exactly; ENVGATE_ENVIRONMENT wins over it", true, false, false, func(c *Config, v string) error { c.Environment = v; return environmentName(v) }},
+	{"ENVIRONMENT", "", "development", "this environment's name, compared exactly; ENVGATE_ENVIRONMENT wins over it", true, false, false, func(c *Config, v string) error { c.Environment = v; return EnvironmentName(v) }},
 	{"JWT_ISSUER", "jwt-issuer", "mcpgateway", "required iss", true, false, true, nonEmpty(func(c *Config) *string { return &c.Issuer })},
 	{"JWT_AUDIENCE", "jwt-audience", "mcpgateway-api", "required aud: a string, or a list that contains it", true, false, true, nonEmpty(func(c *Config) *string { return &c.Audience })},
 	{"JWT_ISSUER_VERIFICATION", "jwt-issuer-verification", "true", "check iss", true, false, false, boolean(func(c *Config) *bool { return &c.CheckIssuer })},
@@ -41,7 +41,7 @@ var Settings = []Setting{
 	{"CORS_ALLOW_CREDENTIALS", "cors-allow-credentials", "true", "send Access-Control-Allow-Credentials on refusals", true, false, false, boolean(func(c *Config) *bool { return &c.CORSCredentials })},
 	{"PROXY_USER_HEADER", "proxy-user-header", "X-Authenticated-User", "identity header that clients may never set", true, false, false, userHeader},
 
-	{"ENVGATE_ENVIRONMENT", "environment", "", "this environment's name; wins over ENVIRONMENT and confirms it", false, false, false, optional(environmentName)},
+	{"ENVGATE_ENVIRONMENT", "environment", "", "this environment's name; wins over ENVIRONMENT and confirms it", false, false, false, optional(EnvironmentName)},
 	{"ENVGATE_LISTEN", "listen", ":4445", "address for traffic", false, false, false, address(func(c *Config) *string { return &c.Listen })},
 	{"ENVGATE_ADMIN_LISTEN", "admin-listen", ":4446", "address for metrics, health and status", false, false, false, address(func(c *Config) *string { return &c.AdminListen })},
 	{"ENVGATE_UPSTREAM", "upstream", "http://127.0.0.1:4444", "the gateway: http://host:port, https://host:port or unix:///path", false, false, false, upstream},

@@ -40,17 +40,19 @@ type Options struct {
 }
 
 var (
-	environmentName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,63}$`)
-	objectName      = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
-	memory          = regexp.MustCompile(`^([1-9][0-9]{0,5})(Mi|Gi)$`)
-	cpu             = regexp.MustCompile(`^([0-9]+m|[0-9]+(\.[0-9]+)?)$`)
+	objectName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$`)
+	memory     = regexp.MustCompile(`^([1-9][0-9]{0,5})(Mi|Gi)$`)
+	cpu        = regexp.MustCompile(`^([0-9]+m|[0-9]+(\.[0-9]+)?)$`)
 )
+
+// ObjectName tells whether s can be the name of a Kubernetes object (RFC 1123 subdomain).
+func ObjectName(s string) bool { return len(s) <= 253 && objectName.MatchString(s) }
 
 // Check tells what is wrong with the options, in one line: the option, its value and what is allowed.
 func (o Options) Check() error {
-	switch {
-	case !environmentName.MatchString(o.Environment):
-		return fmt.Errorf("environment: %q: want this environment's name, 1 to 63 of A-Z a-z 0-9 . _ -", authz.Printable(o.Environment))
+	switch err := authz.EnvironmentName(o.Environment); {
+	case err != nil:
+		return fmt.Errorf("environment: %q: this environment's name: %w", authz.Printable(o.Environment), err)
 	case o.Image == "" || strings.ContainsAny(o.Image, " \t\r\n\"") || repository(o.Image) == "":
 		return fmt.Errorf("image: %q: want the sidecar's image, such as registry.example.com/envgate:1.0.0", authz.Printable(o.Image))
 	case o.UpstreamPort != 0 && (o.UpstreamPort < 1 || o.UpstreamPort > 65535):
@@ -61,13 +63,13 @@ func (o Options) Check() error {
 		return fmt.Errorf("memory-limit: %q: want at least 32Mi, which is requested", o.MemoryLimit)
 	case o.CPULimit != "" && !cpu.MatchString(o.CPULimit):
 		return fmt.Errorf("cpu-limit: %q: want cores or milli-cores, such as 1 or 500m", authz.Printable(o.CPULimit))
-	case o.Secret != "" && !objectName.MatchString(o.Secret):
+	case o.Secret != "" && !ObjectName(o.Secret):
 		return fmt.Errorf("secret: %q: want the name of a Secret", authz.Printable(o.Secret))
 	case o.Secret != "" && o.envFrom() == "all":
 		return fmt.Errorf("secret: %s: want --env-from none or config-maps with it, for all shares the gateway's Secrets already", o.Secret)
 	case o.EnvFrom == "none" && o.Secret == "":
 		return fmt.Errorf("secret: missing: --env-from none needs the Secret that holds the shared variables")
-	case o.Policy != "" && !objectName.MatchString(o.Policy):
+	case o.Policy != "" && !ObjectName(o.Policy):
 		return fmt.Errorf("policy: %q: want a built-in policy (%s) or the name of a ConfigMap", authz.Printable(o.Policy), strings.Join(authz.BuiltinPolicies(), ", "))
 	}
 	for _, row := range []struct{ name, value, allowed string }{

@@ -63,8 +63,8 @@ func TestRefusals(t *testing.T) {
 		change                func(*Options)
 		want                  string
 	}{
-		{"no environment", "", "", func(o *Options) { o.Environment = "" }, `environment: "": want this environment's name`},
-		{"an environment with a space", "", "", func(o *Options) { o.Environment = "a b" }, `environment: "a b": want this environment's name`},
+		{"no environment", "", "", func(o *Options) { o.Environment = "" }, `environment: "": this environment's name: want 1 to 63`},
+		{"an environment with a space", "", "", func(o *Options) { o.Environment = "a b" }, `environment: "a b": this environment's name: want 1 to 63`},
 		{"no image", "", "", func(o *Options) { o.Image = "" }, `image: "": want the sidecar's image`},
 		{"an unknown mode", "", "", func(o *Options) { o.Mode = "log" }, `mode: "log": want report or enforce`},
 		{"an unknown redirect", "", "", func(o *Options) { o.Redirect = "iptables" }, `redirect: "iptables": want port or manual or service`},

@@ -103,7 +103,7 @@ func (a *admission) choosePolicy(ctx context.Context, o *inject.Options, ns name
 		o.Policy = name
 		return "", nil
 	}
-	if !objectName.MatchString(name) {
+	if !inject.ObjectName(name) {
 		d := denied("annotation %s: %q: want a built-in policy (%s) or the name of a ConfigMap", policyKey, authz.Printable(name), strings.Join(authz.BuiltinPolicies(), ", "))
 		return "", &d
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"envgate/authz"
+	"envgate/deploy/inject"
 )
 
 // requirement is one part of a label selector.
@@ -20,10 +21,22 @@ type requirement struct {
 type selector []requirement
 
 var (
-	labelKey   = regexp.MustCompile(`^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
-	labelValue = regexp.MustCompile(`^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$`)
-	setBased   = regexp.MustCompile(`^(\S+)\s+(in|notin)\s*\(([^()]*)\)$`)
+	labelName = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`)
+	setBased  = regexp.MustCompile(`^(\S+)\s+(in|notin)\s*\(([^()]*)\)$`)
 )
+
+// isLabelKey: a name, and a DNS name with a slash before it, or none.
+func isLabelKey(key string) bool {
+	prefix, name, prefixed := strings.Cut(key, "/")
+	if !prefixed {
+		name = prefix
+	}
+	return (!prefixed || inject.ObjectName(prefix)) && len(name) <= 63 && labelName.MatchString(name)
+}
+
+func isLabelValue(value string) bool {
+	return value == "" || len(value) <= 63 && labelName.MatchString(value)
+}
 
 // parseSelector reads a selector such as app=gateway,tier!=test,track in (stable, canary),!batch. Numeric comparisons
 // are not among what it knows.
@@ -70,8 +83,8 @@ func parseRequirement(part string) (r requirement, ok bool) {
 		r.not = strings.HasPrefix(part, "!")
 		r.key = strings.TrimSpace(strings.TrimPrefix(part, "!"))
 	}
-	bad := func(value string) bool { return !labelValue.MatchString(value) }
-	return r, labelKey.MatchString(r.key) && !slices.ContainsFunc(r.values, bad)
+	bad := func(value string) bool { return !isLabelValue(value) }
+	return r, isLabelKey(r.key) && !slices.ContainsFunc(r.values, bad)
 }
 
 // matches tells whether labels meet every requirement. As in Kubernetes, != and notin hold where the key is missing.

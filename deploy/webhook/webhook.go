@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -113,12 +112,12 @@ func (o Options) complete() (Options, error) {
 	for _, row := range []struct{ name, value string }{
 		{"namespace", o.Namespace}, {"service", o.Service}, {"configuration", o.Configuration}, {"secret", o.Secret}, {"policy", o.Policy},
 	} {
-		if !objectName.MatchString(row.value) {
+		if !inject.ObjectName(row.value) {
 			return o, fmt.Errorf("%s: %q: want the name of a Kubernetes object", row.name, authz.Printable(row.value))
 		}
 	}
 	for _, name := range o.Hostnames {
-		if net.ParseIP(name) == nil && !objectName.MatchString(name) {
+		if net.ParseIP(name) == nil && !inject.ObjectName(name) {
 			return o, fmt.Errorf("hostname: %q: want a DNS name in lower case, or an IP address", authz.Printable(name))
 		}
 	}
@@ -129,8 +128,6 @@ func (o Options) complete() (Options, error) {
 	sample.Environment = "sample" // each namespace has its own
 	return o, sample.Check()
 }
-
-var objectName = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)
 
 // sidecar is what injection is told for every Pod alike.
 func (o Options) sidecar() inject.Options {
