@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"envgate/authz"
+	"envgate/deploy"
 	"envgate/deploy/demo"
 	"envgate/deploy/inject"
 	"envgate/deploy/webhook"
@@ -102,12 +103,14 @@ func (p *program) app() *cli.App {
 		{Name: "inject", Usage: "put the sidecar into Kubernetes manifests: YAML or JSON in, the same with sidecars out", ArgsUsage: "[FILE…]", Flags: injectFlags(), Action: p.inject},
 		{Name: "webhook", Usage: "serve the admission webhook, which does the same to Pods when they are created", Flags: with(pick(settings, "log-level", "log-format"), webhookFlags()...), Action: noArguments(p.webhook)},
 		{Name: "uninject", Usage: "take it out again", ArgsUsage: "[FILE…]", Action: p.uninject},
+		{Name: "assets", Usage: "print or write this version's dashboards, rules and manifests; without arguments, list them", ArgsUsage: "[NAME]",
+			Flags: []cli.Flag{&cli.StringFlag{Name: "write", Usage: "write all of them below this folder"}}, Action: p.assets},
 		{Name: "version", Usage: "print the version", Flags: []cli.Flag{output}, Action: noArguments(p.version)},
 	}
 	strict(commands)
 	return &cli.App{
 		Name: "envgate", Usage: "keep other environments' tokens out of a gateway", HideVersion: true, HideHelpCommand: true,
-		Commands: commands, Action: wantCommand("serve, check, policy, token, healthcheck, drain, demo, inject, uninject, webhook or version"),
+		Commands: commands, Action: wantCommand("serve, check, policy, token, healthcheck, drain, demo, inject, uninject, webhook, assets or version"),
 		Writer: p.stdout, ErrWriter: p.stderr, OnUsageError: usageError, ExitErrHandler: func(*cli.Context, error) {},
 	}
 }
@@ -664,6 +667,33 @@ func (p *program) uninject(c *cli.Context) error {
 		return failure{exitWrong, err}
 	}
 	return nil
+}
+
+func (p *program) assets(c *cli.Context) error {
+	release := deploy.Release{Repository: repository}
+	if version != "dev" {
+		release.Version = version
+	}
+	switch {
+	case c.NArg() > 1, c.NArg() == 1 && (c.IsSet("write") || strings.HasPrefix(c.Args().First(), "-")):
+		return usage("assets: want one name, or --write FOLDER, or nothing")
+	case c.NArg() == 1:
+		text, err := deploy.Asset(c.Args().First(), release)
+		if err != nil {
+			return failure{exitUsage, err}
+		}
+		_, err = p.stdout.Write(text)
+		return err
+	case c.IsSet("write"):
+		n, err := deploy.WriteAssets(c.String("write"), release)
+		if err != nil {
+			return failure{exitWrong, err}
+		}
+		_, err = fmt.Fprintf(p.stdout, "%d files written to %s\n", n, c.String("write"))
+		return err
+	}
+	_, err := fmt.Fprintln(p.stdout, strings.Join(deploy.Assets(), "\n"))
+	return err
 }
 
 func (p *program) version(c *cli.Context) error {
