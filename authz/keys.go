@@ -198,6 +198,27 @@ func fits(path string, key crypto.PublicKey, algorithm string) error {
 	return fmt.Errorf("%q: this kind of key is not supported: want RSA, EC or Ed25519", path)
 }
 
+// KeyFacts describes a key without showing it.
+type KeyFacts struct {
+	Issuer    string `json:"issuer"`
+	Use       string `json:"use"`  // current or additional
+	Kind      string `json:"kind"` // secret, derived secret or public key
+	Algorithm string `json:"algorithm"`
+}
+
+// Keys lists the keys that can verify tokens of the gateway's own issuer. They have no ids: kid is not looked at.
+func (c *Config) Keys() []KeyFacts {
+	kind := "public key"
+	switch {
+	case symmetric(c.Algorithm) && c.DeriveKey:
+		kind = "derived secret"
+	case symmetric(c.Algorithm):
+		kind = "secret"
+	}
+	keys := []KeyFacts{{c.Issuer, "current", kind, c.Algorithm}, {c.Issuer, "additional", kind, c.Algorithm}}
+	return keys[:c.KeyCount()]
+}
+
 // KeyCount returns how many keys can verify tokens of the gateway's own issuer.
 func (c *Config) KeyCount() int {
 	switch {

@@ -1,36 +1,15 @@
 package proxy
 
 import (
-	_ "embed"
-	"encoding/json"
 	"fmt"
-	"html/template"
+	"net"
 	"net/http"
+	"net/netip"
+	"strings"
 
 	"envgate/authz"
 	"envgate/metrics"
 )
-
-//go:embed status.html
-var statusHTML string
-
-var statusPage = template.Must(template.New("status").Parse(statusHTML))
-
-// status is what / shows and /api/status says. It holds no secret and no token.
-type status struct {
-	Environment     string          `json:"environment"`
-	Mode            authz.Mode      `json:"mode"`
-	EnvironmentRule authz.Rule      `json:"environment_rule"`
-	Issuer          string          `json:"issuer"`
-	Audience        string          `json:"audience"`
-	Algorithm       string          `json:"algorithm"`
-	Upstream        string          `json:"upstream"`
-	Ready           bool            `json:"ready"`
-	Streams         int             `json:"streams"`
-	Warnings        []authz.Warning `json:"warnings"`
-	Version         string          `json:"version"`
-	Revision        string          `json:"revision"`
-}
 
 // adminHandler serves metrics, health, status and drain.
 func (s *Server) adminHandler(b metrics.Build) http.Handler {
@@ -47,39 +26,13 @@ func (s *Server) adminHandler(b metrics.Build) http.Handler {
 		}
 	}))
 	mux.Handle("GET /probe/{container}/{kind}", newProbes(s.config.Probes))
-	current := func() status { return s.status(b) }
 	guard := loopbackOnly
 	if s.config.AdminStatusAll {
 		guard = func(h http.HandlerFunc) http.HandlerFunc { return h }
 	}
-	mux.HandleFunc("GET /api/status", guard(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		_ = json.NewEncoder(w).Encode(current())
-	}))
-	mux.HandleFunc("GET /{$}", guard(func(w http.ResponseWriter, _ *http.Request) {
-		h := w.Header()
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		_ = statusPage.Execute(w, current())
-	}))
+	statusRoutes(mux, guard, func() status { return s.status(b) })
 	// A page in the browser of somebody with a port-forward must not drain the sidecar.
 	return http.NewCrossOriginProtection().Handler(mux)
-}
-
-func (s *Server) status(b metrics.Build) status {
-	c := s.config
-	warnings := s.proxy.warnings.list()
-	if warnings == nil {
-		warnings = []authz.Warning{}
-	}
-	return status{
-		Environment: c.Environment, Mode: c.Mode, EnvironmentRule: c.Rule, Issuer: c.Issuer, Audience: c.Audience,
-		Algorithm: c.Algorithm, Upstream: c.Upstream.String(), Ready: s.ready(), Streams: s.proxy.streams.count(),
-		Warnings: warnings, Version: b.Version, Revision: b.Revision,
-	}
 }
 
 // readyz answers 200 or 503; ?verbose lists the checks.
@@ -104,13 +57,27 @@ func plainText(w http.ResponseWriter, code int, text string) {
 	_, _ = w.Write([]byte(text))
 }
 
-// loopbackOnly answers 403 to anybody but the pod itself (a port-forward comes from loopback, too).
+// loopbackOnly answers 403 to anybody but the pod itself (a port-forward comes from loopback, too), and to whoever
+// calls loopback by a name of their own: a page whose name was made to resolve to it could read the answer.
 func loopbackOnly(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !peerAddress(r.RemoteAddr).IsLoopback() {
 			plainText(w, http.StatusForbidden, "only from loopback; see ENVGATE_ADMIN_STATUS\n")
 			return
 		}
+		if !addressOrLocalhost(r.Host) {
+			plainText(w, http.StatusForbidden, "only as localhost or by an address; see ENVGATE_ADMIN_STATUS\n")
+			return
+		}
 		next(w, r)
 	}
+}
+
+// addressOrLocalhost tells whether a Host is one that no foreign name server answers for.
+func addressOrLocalhost(host string) bool {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	_, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil || strings.EqualFold(host, "localhost")
 }

@@ -38,7 +38,7 @@ func TestAdminEndpoints(t *testing.T) {
 		{"GET", "/readyz?verbose", 200, "keys: ok (1 of mcpgateway)"},
 		{"GET", "/metrics", 200, `envgate_config_info{algorithm="HS256",audience="mcpgateway-api",environment_rule="enforce",issuer="mcpgateway",mode="enforce",server_environment="production"} 1`},
 		{"GET", "/metrics", 200, `envgate_build_info{goversion="`},
-		{"GET", "/", 200, "<h1>envgate: production</h1>"},
+		{"GET", "/", 200, "<h1>production</h1>"},
 		{"GET", "/api/status", 200, `"check":"default_issuer"`},
 		{"GET", "/nothing", 404, ""},
 		{"POST", "/metrics", 405, ""},

@@ -18,6 +18,7 @@ type Proxy struct {
 	guard    *authz.Guard
 	metrics  *metrics.Metrics
 	log      *decisionLog
+	recent   recent
 	upstream *upstream
 	headers  headerRules
 	streams  *streams
@@ -43,6 +44,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e.decision = p.guard.Check(r)
 	p.metrics.Decided(e.decision, time.Since(e.started))
 	p.log.decision(r, &e.decision)
+	p.remember(r, &e.decision)
 	p.warnings.observe(r, &e.decision)
 	defer p.log.access(e)
 	if !authz.WebSocket(r.Header) || !authz.NamedInConnection(r.Header, "Upgrade") { // h2c and the like: served as plain HTTP

@@ -23,6 +23,7 @@ type Server struct {
 	log     *slog.Logger
 	traffic *http.Server
 	admin   *http.Server
+	created time.Time // keys are read then, too
 
 	trafficAddress, adminAddress net.Addr
 
@@ -42,7 +43,7 @@ const (
 func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 	m := metrics.New(c, b)
 	m.Keys(c.Issuer, c.KeyCount())
-	s := &Server{config: c, proxy: New(c, m, logger), log: logger, delayOver: make(chan struct{})}
+	s := &Server{config: c, proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{})}
 	quiet := quietLog(logger, m)
 	log.SetFlags(0)
 	log.SetOutput(quiet.Writer()) // net/http's transport has no logger of its own
