@@ -605,14 +605,28 @@ func (p *program) enforcing(c *cli.Context) string {
 			values = slice.Value()
 		}
 		for _, value := range values {
-			words = append(words, "--"+name+"="+value)
+			words = append(words, "--"+name+"="+shellWord(value))
 		}
 	}
 	words = append(words, "--mode=enforce")
 	if c.NArg() == 0 {
 		words = append(words, "-")
 	}
-	return strings.Join(append(words, c.Args().Slice()...), " ") + " | kubectl apply -f -"
+	for _, file := range c.Args().Slice() {
+		words = append(words, shellWord(file))
+	}
+	return strings.Join(words, " ") + " | kubectl apply -f -"
+}
+
+// shellWord quotes what a shell would read otherwise.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%+=:,./_-", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // manifests reads the files that a command is about, or standard input.
