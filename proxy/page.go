@@ -19,7 +19,7 @@ import (
 var statusFiles embed.FS
 
 var statusPage = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"stamp": stamp, "span": span, "when": func(r authz.Reason) string { return r.Text().When },
+	"stamp": stamp, "span": span, "meaning": meaning,
 }).ParseFS(statusFiles, "status/page.html"))
 
 // page is a status with what is counted up for people.
@@ -87,6 +87,14 @@ func span(from, to time.Time) string {
 	default:
 		return fmt.Sprintf("%d days %d h", int(d.Hours())/24, int(d.Hours())%24)
 	}
+}
+
+// meaning words a reason as its challenge does, if it has one.
+func meaning(r authz.Reason) string {
+	if text := r.Text(); text.Description != "" {
+		return text.Description
+	}
+	return r.Text().When
 }
 
 // statusPolicy lets the page load its own files and nothing else; no other page may frame it.

@@ -54,6 +54,7 @@ func TestNoOutputHoldsATokenOrSecret(t *testing.T) {
 					fmt.Fprintln(&outputs, a.res.Header, a.body)
 				}
 			}
+			outputs.WriteString(s.adminGet("/") + s.adminGet("/api/status")) // now: they forget all but the last hundred
 		}
 		outputs.WriteString(s.logs.String())
 		for _, path := range []string{"/metrics", "/", "/api/status", "/readyz?verbose"} {
