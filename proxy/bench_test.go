@@ -2,12 +2,16 @@ package proxy
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
 	"strings"
 	"testing"
+
+	"envgate/authz"
+	"envgate/metrics"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -81,4 +85,39 @@ func BenchmarkRequestRefusedForged(b *testing.B) {
 func BenchmarkRequestRefusedNoToken(b *testing.B) {
 	s := startSidecar(b, benchUpstream(b).URL)
 	benchRequests(b, s.addr, "", http.StatusUnauthorized)
+}
+
+// BenchmarkRemember is what the status page's list adds to a refused request, the costliest kind: one about a verified token.
+func BenchmarkRemember(b *testing.B) {
+	c, err := authz.Parse(authz.Source{Environ: []string{"JWT_SECRET_KEY=" + testSecret, "ENVGATE_ENVIRONMENT=production"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	p := New(c, metrics.New(c, metrics.Build{}), slog.New(slog.DiscardHandler))
+	r := httptest.NewRequest(http.MethodGet, "/servers/12/tools", nil)
+	r.Header.Set("Authorization", "Bearer "+token(b, jwt.MapClaims{"env": "staging"}))
+	d := p.guard.Check(r)
+	if d.Reason != authz.Environment {
+		b.Fatal(d.Reason)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		p.remember(r, &d)
+	}
+}
+
+// BenchmarkStatusPage is one update of the page with a hundred refusals.
+func BenchmarkStatusPage(b *testing.B) {
+	s := startSidecar(b, benchUpstream(b).URL)
+	for range recentLength {
+		s.get("/tools", bearer(token(b, jwt.MapClaims{"env": "staging"})))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "http://localhost/", nil)
+		r.RemoteAddr = "127.0.0.1:1"
+		if s.Server.admin.Handler.ServeHTTP(w, r); w.Code != http.StatusOK {
+			b.Fatal(w.Code)
+		}
+	}
 }

@@ -38,6 +38,7 @@ func ask(c *authz.Config, method, path string, timeout time.Duration) error {
 	if err != nil {
 		return err
 	}
+	request.Host = "localhost"                                                  // whatever name the listener was given: /drain answers to no other
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no HTTP_PROXY
 	response, err := client.Do(request)
 	if err != nil {

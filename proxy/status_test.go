@@ -315,3 +315,12 @@ func TestTheStatusIsGuardedAndSentWithItsHeaders(t *testing.T) {
 		}
 	}
 }
+
+func TestTheDrainCommandCallsTheSidecarLocalhost(t *testing.T) {
+	var host string
+	sidecar := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { host = r.Host }))
+	defer sidecar.Close()
+	if err := RequestDrain(&authz.Config{AdminListen: sidecar.Listener.Addr().String()}); err != nil || host != "localhost" {
+		t.Errorf("%v, host %q", err, host)
+	}
+}
