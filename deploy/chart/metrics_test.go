@@ -77,28 +77,6 @@ func checkQuery(t *testing.T, where, query, text string) {
 	}
 }
 
-func TestAlertsAskForMetricsThatExist(t *testing.T) {
-	rules := 0
-	for _, group := range list(readYAML(t, "envgate/rules/envgate.yaml")["groups"]) {
-		for _, v := range list(group.(map[string]any)["rules"]) {
-			rule := v.(map[string]any)
-			name, _ := rule["alert"].(string)
-			annotations, _ := rule["annotations"].(map[string]any)
-			summary, _ := annotations["summary"].(string)
-			description, _ := annotations["description"].(string)
-			if name == "" || summary == "" || description == "" {
-				t.Errorf("alert %q: want a name, a summary and a description", name)
-			}
-			expr, _ := rule["expr"].(string)
-			checkQuery(t, name, expr, summary+description)
-			rules++
-		}
-	}
-	if rules == 0 {
-		t.Error("there are no alerts")
-	}
-}
-
 // dashboard is the part of Grafana's schema that these tests look at.
 type dashboard struct {
 	UID           string
