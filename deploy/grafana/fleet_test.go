@@ -1,0 +1,104 @@
+package grafana
+
+// fleet shows every environment and pod. OF_THEM keeps the series of sidecars of the chosen environments: only
+// envgate_config_info knows a sidecar's environment, as no other metric repeats it.
+func fleet() dashboard {
+	const chosen = `envgate_config_info{cluster=~"$cluster", namespace=~"$namespace", pod=~"$pod", server_environment=~"$environment"}`
+	const named = ` * on (cluster, namespace, pod, instance) group_left (server_environment) max by (cluster, namespace, pod, instance, server_environment) (` + chosen + `)`
+	const gateways = `(max by (cluster, namespace, pod) (kube_pod_container_info{cluster=~"$cluster", namespace=~"$namespace", pod=~"$pod", image_spec=~".*/mcp-context-forge.*"})` +
+		` and on (cluster, namespace, pod) (kube_pod_status_phase{phase="Running"} == 1))`
+	const alone = gateways + ` unless on (cluster, namespace, pod) (kube_pod_container_info{container="envgate"} or kube_pod_init_container_info{container="envgate"})`
+	const theirs = `envgate_cross_environment_tokens_total{SELECTOR, server_environment=~"$environment"`
+	none := []step{{0, blue}, {1, vermillion}}
+	few := []step{{0, blue}, {1, orange}}
+	return dashboard{
+		uid: "envgate-fleet", title: "envgate: fleet",
+		description: "Every environment and pod with an envgate sidecar: whose tokens come to whose door, what is refused, what is set badly, what it costs.",
+		selector:    `cluster=~"$cluster", namespace=~"$namespace", pod=~"$pod"`,
+		environment: `and on (cluster, namespace, pod, instance) ` + chosen,
+		variables:   variables(true),
+		annotations: annotations(`changes(process_start_time_seconds{container="envgate", cluster=~"$cluster", namespace=~"$namespace", pod=~"$pod"}[2m]) > 0`),
+		rows: []row{
+			{"", []panel{
+				{4, 4, one, "Foreign tokens at the door", "short", "Tokens with a good signature that belong to another environment, in the time shown; removed ones (mostly stale cookies) are not counted. Not 0: the matrix below says from where to where, the sidecar's log who. Give the environments keys of their own.",
+					[]query{{`round(sum(increase(` + theirs + `, decision=~"refused|reported"}[$__range])))`, ""}}, "no sidecar", nil, none},
+				{4, 4, one, "Foreign tokens let through", "short", "Those of them that reached the gateway, because the mode or the environment rule only reports. Not 0: another environment's tokens work here now. Set ENVGATE_MODE=enforce as soon as their clients are known.",
+					[]query{{`round(sum(increase(` + theirs + `, decision="reported"}[$__range])))`, ""}}, "no sidecar", nil, none},
+				{4, 4, one, "Sidecars down or not ready", "short", "Sidecars that Prometheus can't reach, or that say that they are not ready. Not 0: the table of sidecars below says which; see EnvgateDown and EnvgateNotReady in docs/runbook.md.",
+					[]query{{`count(up{SELECTOR, container="envgate"} and on (cluster, namespace, pod, instance) last_over_time(` + chosen + `[$__range])) - (sum(envgate_ready{SELECTOR} OF_THEM) or vector(0))`, ""}}, "no sidecar", nil, none},
+				{4, 4, one, "Gateways without a sidecar", "short", "Running Pods with a gateway's image and no container called envgate, as kube-state-metrics sees them. Not 0: the table below names them; label their namespace and restart them. The choice of environments doesn't narrow this.",
+					[]query{{`count(` + alone + `) or 0 * count(` + gateways + `)`, ""}}, "no kube-state-metrics", nil, none},
+				{4, 4, one, "Configuration warnings", "short", "Checks that fail, counted once for each namespace. Not 0: the table below says which; envgate check and the status page say what to set.",
+					[]query{{`count(max by (cluster, namespace, check) (envgate_configuration_warnings{SELECTOR} OF_THEM) == 1) or 0 * count(` + chosen + `)`, ""}}, "no sidecar", nil, few},
+				{4, 4, one, "Errors of envgate's own", "percentunit", "Share of the requests that envgate answered with 5xx: the gateway did not answer, or no key was usable. Above 0.1 % for long: see EnvgateErrorBudgetBurn in docs/runbook.md.",
+					[]query{{`(sum(increase(envgate_http_requests_total{SELECTOR, source="envgate", code=~"5.."}[$__range]) OF_THEM) or vector(0)) / sum(increase(envgate_http_requests_total{SELECTOR}[$__range]) OF_THEM)`, ""}}, "no request", nil, []step{{0, blue}, {0.001, orange}, {0.01, vermillion}}},
+			}},
+			{"Tokens of other environments", []panel{
+				{10, 8, matrix, "Token's environment to sidecar's environment", "short", "Rows: whose tokens they are. Columns: at whose door. In the time shown, without removed ones. A cell above 0 is a pair of environments that share a key: find the client in the sidecar's log by subject_hash, then separate the keys (docs/securing.md). Other: a name that ENVGATE_KNOWN_ENVIRONMENTS does not list.",
+					[]query{{`round(sum by (token_environment, server_environment) (increase(` + theirs + `, decision=~"refused|reported"}[$__range])))`, ""}}, "no sidecar", nil, none},
+				{14, 8, graph, "Foreign tokens over time", "short", "The same pairs in steps of five minutes, with what became of them. Refused: kept out. Reported: let through. Removed: taken off a request that went on, mostly stale cookies. A step up that stays: somebody rolled out a client with another environment's token.",
+					[]query{{`sum by (token_environment, server_environment, decision) (increase(` + theirs + `}[5m]))`, "{{token_environment}} to {{server_environment}}, {{decision}}"}}, "no sidecar", nil, nil},
+			}},
+			{"Decisions", []panel{
+				{12, 8, area, "Requests by decision", "reqps", "What became of all requests. Much refused: see the reasons beside. Reported: enforcing would refuse it. Nothing at all: traffic doesn't come through the sidecars.",
+					[]query{{`sum by (decision) (rate(envgate_decisions_total{SELECTOR}[$__rate_interval]) OF_THEM)`, "{{decision}}"}}, "no sidecar", nil, nil},
+				{12, 8, graph, "Refused and reported by reason", "reqps", "Why. signature: another key, or a forgery; environment: another environment's token; expired: a client that does not renew. A surge of one reason: the table in docs/runbook.md, EnvgateRefusalSurge, says what mostly causes it.",
+					[]query{{`sum by (reason) (rate(envgate_decisions_total{SELECTOR, decision=~"refused|reported"}[$__rate_interval]) OF_THEM) > 0`, "{{reason}}"}}, "nothing refused", nil, nil},
+				{12, 7, table, "What enforcing would refuse", "short", "Requests that went on although their credential fails, in the time shown. Rows other than no_token and expired (which a gateway refuses by itself) are clients to correct before ENVGATE_MODE=enforce. Empty is good.",
+					[]query{{`round(sum by (server_environment, namespace, reason) (increase(envgate_decisions_total{SELECTOR, decision="reported"}[$__range])` + named + `)) > 0`, ""}}, "nothing", []column{{"server_environment", "Environment", ""}, {"namespace", "Namespace", ""}, {"reason", "Reason", ""}, {"Value", "Requests", "short"}}, nil},
+				{12, 7, graph, "Credentials removed by reason", "cps", "Failing credentials that were taken off a request that went on: stale cookies of browsers, mostly, and nothing to act on. A step up after a change of keys or names is browsers that have not logged in anew.",
+					[]query{{`sum by (reason) (rate(envgate_credentials_removed_total{SELECTOR}[$__rate_interval]) OF_THEM) > 0`, "{{reason}}"}}, "none removed", nil, nil},
+			}},
+			{"Tokens without env", []panel{
+				{10, 8, graph, "Share of tokens without env", "percentunit", "Of the tokens whose signature verified, those that carry no env claim and so belong to every environment. It must reach 0 before ENVGATE_MISSING_ENVIRONMENT=deny; let the gateway write env (EMBED_ENVIRONMENT_IN_TOKENS=true), and wait for old tokens to expire.",
+					[]query{{`sum by (server_environment) (rate(envgate_tokens_without_environment_total{SELECTOR}[$__rate_interval])` + named + `) / (sum by (server_environment) (rate(envgate_tokens_verified_total{SELECTOR}[$__rate_interval])` + named + `) > 0)`, "{{server_environment}}"}}, "no token", nil, nil},
+				{14, 8, table, "Would deny be safe?", "short", "Safe where no token without env was used for the longest lifetime in use (30 days are looked at, or as far back as Prometheus remembers), or where the last of those seen has expired: a negative time. A token that was not used in that time is refused when it wakes.",
+					[]query{
+						{`round(sum by (server_environment) (increase(envgate_tokens_verified_total{SELECTOR}[30d])` + named + `))`, ""},
+						{`round(sum by (server_environment) (increase(envgate_tokens_without_environment_total{SELECTOR}[30d])` + named + `))`, ""},
+						{`max by (server_environment) (max_over_time(envgate_token_without_environment_last_expiry_timestamp_seconds{SELECTOR}[30d])` + named + `) - time()`, ""},
+						{`max by (server_environment) (count_over_time(envgate_config_info{SELECTOR, server_environment=~"$environment"}[30d:1h])) * 3600`, ""},
+					}, "no sidecar", []column{{"server_environment", "Environment", ""}, {"Value #A", "Tokens verified", "short"}, {"Value #B", "without env", "short"}, {"Value #C", "the last of them expires in", "s"}, {"Value #D", "Longest watched", "s"}}, nil},
+			}},
+			{"Configuration", []panel{
+				{12, 8, table, "Active configuration warnings", "short", "Which check fails where, in how many pods. The sidecar's log at start, envgate check and the status page say what it means and what to set; docs/configuration.md lists all. Empty is good.",
+					[]query{{`sum by (server_environment, namespace, check) ((envgate_configuration_warnings{SELECTOR} == 1)` + named + `)`, ""}}, "none", []column{{"server_environment", "Environment", ""}, {"namespace", "Namespace", ""}, {"check", "Check", ""}, {"Value", "Pods", "short"}}, nil},
+				{12, 8, table, "Environments that share issuer and audience", "short", "Two environments with the same JWT_ISSUER and JWT_AUDIENCE: with a shared key nothing but env tells their tokens apart. Give each names, and a key, of its own (docs/securing.md). Empty is good.",
+					[]query{{`count by (issuer, audience) (count by (server_environment, issuer, audience) (` + chosen + `)) > 1`, ""}}, "none", []column{{"issuer", "Issuer", ""}, {"audience", "Audience", ""}, {"Value", "Environments", "short"}}, nil},
+				{16, 8, table, "Sidecars", "short", "Every sidecar with its settings. Ready 0: see EnvgateNotReady in docs/runbook.md. Pods of one environment that differ in mode or rule: a roll-out that stopped half-way. A short uptime again and again: it restarts; look at its log's end.",
+					[]query{
+						{`max by (cluster, namespace, pod, server_environment, mode, environment_rule) (` + chosen + `)`, ""},
+						{`min by (cluster, namespace, pod) (envgate_ready{SELECTOR} OF_THEM)`, ""},
+						{`min by (cluster, namespace, pod) (envgate_keys{SELECTOR} OF_THEM)`, ""},
+						{`time() - min by (cluster, namespace, pod) (process_start_time_seconds{SELECTOR, container="envgate"} OF_THEM)`, ""},
+					}, "no sidecar", []column{{"server_environment", "Environment", ""}, {"cluster", "Cluster", ""}, {"namespace", "Namespace", ""}, {"pod", "Pod", ""}, {"mode", "Mode", ""}, {"environment_rule", "Rule", ""}, {"Value #B", "Ready", "bool_yes_no"}, {"Value #C", "Usable keys", "short"}, {"Value #D", "Uptime", "s"}, {"Value #A", "Sidecars", "short"}}, nil},
+				{8, 8, table, "Versions", "short", "How many sidecars run which build. More than one row for longer than a roll-out: restart the Deployments that are behind; the image is chosen when a Pod is created.",
+					[]query{{`count by (version, revision, goversion) (envgate_build_info{SELECTOR} OF_THEM)`, ""}}, "no sidecar", []column{{"version", "Version", ""}, {"revision", "Revision", ""}, {"goversion", "Go", ""}, {"Value", "Sidecars", "short"}}, nil},
+				{12, 7, table, "Gateway pods without a sidecar", "short", "Running Pods with a gateway's image and no container called envgate (kube-state-metrics). They take the tokens of every environment that shares their key. Label the namespace, restart them: EnvgateGatewayWithoutSidecar in docs/runbook.md. Empty is good.",
+					[]query{{alone, ""}}, "none", []column{{"cluster", "Cluster", ""}, {"namespace", "Namespace", ""}, {"pod", "Pod", ""}}, nil},
+				{12, 7, graph, "Pods at the webhook", "short", "What the webhook decided, in steps of five minutes. denied: a gateway that no sidecar can be put before; the events of its ReplicaSet say what to set. error: keep the message. Empty without a webhook.",
+					[]query{{`sum by (result) (increase(envgate_injections_total{cluster=~"$cluster"}[5m]))`, "{{result}}"}}, "no webhook", nil, nil},
+			}},
+			{"Cost and errors", []panel{
+				{12, 8, graph, "Time that envgate adds", "s", "What envgate itself takes of a request, without the gateway's time. Rises with load: the CPU limit throttles it; give it more. Rises for one pod only: look at that node.",
+					[]query{
+						{`histogram_quantile(0.5, sum by (le) (rate(envgate_overhead_seconds_bucket{SELECTOR}[$__rate_interval]) OF_THEM))`, "median"},
+						{`histogram_quantile(0.99, sum by (le) (rate(envgate_overhead_seconds_bucket{SELECTOR}[$__rate_interval]) OF_THEM))`, "99 %"},
+					}, "no request", nil, nil},
+				{12, 8, graph, "Gateway errors by kind", "reqps", "Requests that the gateway did not answer: connect (it isn't there), timeout, reset; clients see 502 or 504. Above 0 for long: look at the gateway, EnvgateUpstreamErrors in docs/runbook.md. Cancelled ones are the clients' own.",
+					[]query{
+						{`sum by (kind) (rate(envgate_upstream_errors_total{SELECTOR}[$__rate_interval]) OF_THEM)`, "{{kind}}"},
+						{`sum(rate(envgate_client_canceled_total{SELECTOR}[$__rate_interval]) OF_THEM)`, "canceled by the client"},
+					}, "no sidecar", nil, nil},
+				{12, 8, graph, "Whose errors: answers of 4xx and 5xx by source", "reqps", "Which side said no. envgate 401: a refusal, see the reasons. upstream 401: the gateway refused what envgate let pass, as it may. envgate 5xx: the gateway is gone, or no key.",
+					[]query{{`sum by (source, code) (rate(envgate_http_requests_total{SELECTOR, code=~"[45].."}[$__rate_interval]) OF_THEM)`, "{{source}} {{code}}"}}, "none", nil, nil},
+				{12, 8, graph, "Open streams", "short", "Server-sent events and WebSockets that are open now. Falls to 0 at once: a roll-out, or an ingress that cut them. Grows without end: clients that don't close.",
+					[]query{{`sum by (kind) (envgate_streams_open{SELECTOR} OF_THEM)`, "{{kind}}"}}, "no sidecar", nil, nil},
+				{12, 8, graph, "Memory by pod", "bytes", "Resident memory of the sidecars, the ten largest. Near the limit of the container: raise it, or the kernel kills the sidecar and with it the gateway's traffic. Streams and distinct tokens cost memory.",
+					[]query{{`topk(10, process_resident_memory_bytes{SELECTOR, container="envgate"} OF_THEM)`, "{{namespace}}/{{pod}}"}}, "no sidecar", nil, nil},
+				{12, 8, graph, "CPU by pod", "percentunit", "Of one core, the ten busiest. At the container's limit it is throttled, and the time that envgate adds rises: raise the limit, or add replicas of the gateway.",
+					[]query{{`topk(10, rate(process_cpu_seconds_total{SELECTOR, container="envgate"}[$__rate_interval]) OF_THEM)`, "{{namespace}}/{{pod}}"}}, "no sidecar", nil, nil},
+			}},
+		},
+	}
+}
