@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-//go:embed compose.yaml Dockerfile all:chart/envgate kustomize/component kustomize/example postrenderer/plugin.yaml
+//go:embed compose.yaml Dockerfile grafana/*.json grafana/provisioning prometheus/*.yml prometheus/rules.yaml all:chart/envgate kustomize/component kustomize/example postrenderer/plugin.yaml
 var files embed.FS
 
 // What the files say where a release says its own.

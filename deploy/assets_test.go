@@ -12,7 +12,7 @@ import (
 func TestAssetsAreWhatIsShipped(t *testing.T) {
 	names := Assets()
 	for _, want := range []string{
-		"Dockerfile", "compose.yaml", "chart/envgate/Chart.yaml", "chart/envgate/values-production.yaml", "chart/envgate/templates/_names.tpl",
+		"Dockerfile", "compose.yaml", "grafana/fleet.json", "prometheus/rules.yaml", "chart/envgate/Chart.yaml", "chart/envgate/values-production.yaml", "chart/envgate/templates/_names.tpl",
 		"kustomize/component/kustomization.yaml", "postrenderer/plugin.yaml",
 	} {
 		if !slices.Contains(names, want) {
