@@ -43,6 +43,10 @@ func program(t *testing.T, stdin, name string, args ...string) (string, error) {
 // execute gives standard output and standard error apart.
 func execute(t *testing.T, stdin, name string, args ...string) (out, problems string, err error) {
 	t.Helper()
+	return output(stdin, name, args...)
+}
+
+func output(stdin, name string, args ...string) (out, problems string, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // the test's own context ends before its cleanup
 	defer cancel()
 	c := exec.CommandContext(ctx, name, args...)

@@ -7,7 +7,8 @@
 //
 // It needs etcd (Debian's etcd-server) in PATH and both versions of Helm (helm and helm4 in PATH, or HELM and HELM4), and
 // fails without them. The API server is built from deploy/apiserver into the user's cache, once: some six minutes of CPU
-// time; ENVGATE_TEST_APISERVER names one that is built already. ENVGATE_TEST_KUBECONFIG names a server that runs already.
+// time; ENVGATE_TEST_APISERVER names one that is built already. ENVGATE_TEST_KUBECONFIG names a server that runs already,
+// and must be able to reach this machine's loopback addresses.
 package cluster
 
 import (
@@ -23,14 +24,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 )
-
-// The version that deploy/apiserver's go.mod names.
-const kubernetesVersion = "1.37.2"
 
 var (
 	work       string // this run's folder
@@ -61,15 +59,23 @@ func run(m *testing.M) int {
 	if err := command("../..", "go", "build", "-trimpath", "-ldflags", "-X main.version=0.1.0 -X main.repository=registry.example.com/envgate", "-o", binary, "."); err != nil {
 		return fail(fmt.Errorf("building envgate: %w", err))
 	}
+	kubeconfig = os.Getenv("ENVGATE_TEST_KUBECONFIG")
+	if _, err := exec.LookPath("etcd"); err != nil && kubeconfig == "" { // said before six minutes of compiling
+		return fail(fmt.Errorf("%w: install Debian's etcd-server", err))
+	}
 	if apiserver, err = builtServer(); err != nil {
 		return fail(err)
 	}
-	if kubeconfig = os.Getenv("ENVGATE_TEST_KUBECONFIG"); kubeconfig == "" {
-		stop, err := startServer()
-		defer stop()
-		if err != nil {
+	if kubeconfig != "" {
+		if endpoint, err = runningServer(); err != nil {
 			return fail(err)
 		}
+		return m.Run()
+	}
+	stop, err := startServer()
+	defer stop()
+	if err != nil {
+		return fail(err)
 	}
 	return m.Run()
 }
@@ -80,52 +86,20 @@ func command(dir, name string, args ...string) error {
 	return c.Run()
 }
 
-// builtServer is the API server's binary, built into the cache where it isn't there yet.
-func builtServer() (string, error) {
-	if path := os.Getenv("ENVGATE_TEST_APISERVER"); path != "" {
-		return path, nil
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(cache, "envgate-apiserver", kubernetesVersion, "apiserver")
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
-	}
-	const version = "k8s.io/component-base/version.git"
-	flags := fmt.Sprintf("-s -w -X %sVersion=v%s -X %sMajor=1 -X %sMinor=37", version, kubernetesVersion, version, version)
-	if err := command("../apiserver", "go", "build", "-trimpath", "-p", "2", "-ldflags", flags, "-o", path+".new", "."); err != nil {
-		return "", fmt.Errorf("building the API server: %w", err)
-	}
-	return path, os.Rename(path+".new", path)
-}
-
 // startServer starts etcd and the API server on loopback. The server trusts one token, and authorises by RBAC.
 func startServer() (stop func(), err error) {
-	var started []*exec.Cmd
+	var started []*daemon
 	stop = func() {
-		for i := len(started) - 1; i >= 0; i-- {
-			_ = started[i].Process.Signal(syscall.SIGTERM)
-			timer := time.AfterFunc(10*time.Second, func() { _ = started[i].Process.Kill() })
-			_ = started[i].Wait()
-			timer.Stop()
+		for _, d := range slices.Backward(started) {
+			d.stop()
 		}
 	}
 	start := func(name string, args ...string) error {
-		log, err := os.Create(filepath.Join(work, filepath.Base(name)+".log"))
-		if err != nil {
-			return err
+		d, err := startDaemon(name, args...)
+		if err == nil {
+			started = append(started, d)
 		}
-		c := exec.Command(name, args...)
-		c.Dir, c.Stdout, c.Stderr = work, log, log
-		// The kernel ends it with us, so that a run that is killed leaves nothing behind.
-		c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		if err := c.Start(); err != nil {
-			return fmt.Errorf("%s: %w: install Debian's etcd-server, or see the head of deploy/cluster/server_test.go", name, err)
-		}
-		started = append(started, c)
-		return nil
+		return err
 	}
 	ports, err := freePorts(3)
 	if err != nil {
@@ -149,13 +123,13 @@ func startServer() (stop func(), err error) {
 	endpoint = server{url: "https://127.0.0.1:" + ports[2], ca: filepath.Join(certs, "apiserver.crt")}
 	kubeconfig = filepath.Join(work, "kubeconfig")
 	text := fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "local",
-"clusters": [{"name": "local", "cluster": {"server": %q, "insecure-skip-tls-verify": true}}],
+"clusters": [{"name": "local", "cluster": {"server": %q, "certificate-authority": %q}}],
 "users": [{"name": "admin", "user": {"token": "local-admin"}}],
-"contexts": [{"name": "local", "context": {"cluster": "local", "user": "admin", "namespace": "default"}}]}`, endpoint.url)
+"contexts": [{"name": "local", "context": {"cluster": "local", "user": "admin", "namespace": "default"}}]}`, endpoint.url, endpoint.ca)
 	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
 		return stop, err
 	}
-	return stop, waitReady()
+	return stop, waitReady(started)
 }
 
 func writeKey(path string) error {
@@ -179,7 +153,8 @@ func freePorts(n int) (ports []string, err error) {
 	return ports, nil
 }
 
-func waitReady() error {
+// waitReady gives up at once when one of the two has ended.
+func waitReady(started []*daemon) error {
 	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	request, err := http.NewRequest(http.MethodGet, endpoint.url+"/readyz", nil)
 	if err != nil {
@@ -187,6 +162,11 @@ func waitReady() error {
 	}
 	request.Header.Set("Authorization", "Bearer local-admin")
 	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
+		for _, d := range started {
+			if d.hasEnded() {
+				return fmt.Errorf("%s ended before it was ready:\n%s", d.name, d.lastLines())
+			}
+		}
 		if response, err := client.Do(request); err == nil {
 			_ = response.Body.Close()
 			if response.StatusCode == http.StatusOK {
@@ -194,6 +174,6 @@ func waitReady() error {
 			}
 		}
 	}
-	log, _ := os.ReadFile(filepath.Join(work, "apiserver.log"))
-	return fmt.Errorf("the API server is not ready after two minutes:\n%s", log[max(0, len(log)-2000):])
+	last := started[len(started)-1]
+	return fmt.Errorf("%s is not ready after two minutes:\n%s", last.name, last.lastLines())
 }
