@@ -69,6 +69,9 @@ func TestRulesAskForMetricsThatExist(t *testing.T) {
 		}
 		if r.Record != "" {
 			recorded[r.Record] = querytest.Labels(r.Expr)
+			for _, name := range querytest.Metrics(r.Expr) {
+				recorded[r.Record] = append(recorded[r.Record], recorded[name]...)
+			}
 		}
 	}
 }
