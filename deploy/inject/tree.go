@@ -286,9 +286,14 @@ func (d *document) scalar(found *node, n ast.Node, column int) error {
 		found.start = found.end
 		return nil
 	}
-	if !strings.HasPrefix(d.text[start:], raw) {
-		return errPlace
+	// The library counts the spaces behind a plain scalar to its column.
+	for !strings.HasPrefix(d.text[start:], raw) {
+		if start <= found.end {
+			return errPlace
+		}
+		start--
 	}
+	found.start = start
 	found.end = start + len(raw)
 	return nil
 }

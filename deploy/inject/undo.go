@@ -19,14 +19,14 @@ type undo struct {
 func undoOf(edits []edit, v any) (u undo) {
 	for _, e := range edits {
 		target := named(e.target(), v, e.value)
-		original, present := lookUp(v, e.path)
+		original, _ := lookUp(v, e.path)
 		if e.replace {
 			if u.Restore == nil {
 				u.Restore = map[string]any{}
 			}
 			u.Restore[target] = object{{last(e.path), original}}
 		}
-		if !present || original == nil {
+		if !e.replace || original == nil && !isScalar(e.value) {
 			u.remove(target, e.value, !e.replace)
 		}
 	}
