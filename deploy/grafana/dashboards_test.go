@@ -181,6 +181,24 @@ func TestPanelsSayWhatToDo(t *testing.T) {
 	}
 }
 
+// The documentation shows each panel, in order and with its description; deploy/observe writes it.
+func TestTheDocumentationHasEveryPanel(t *testing.T) {
+	page := string(read(t, "../../docs/dashboards.md"))
+	for _, name := range []string{"fleet.json", "sidecar.json"} {
+		for _, p := range load(t, name).Panels {
+			section := "\n#### " + p.Title + "\n\n" + p.Description + "\n"
+			if p.Type == "row" {
+				section = "\n### Row: " + p.Title + "\n"
+			}
+			_, after, found := strings.Cut(page, section)
+			if !found {
+				t.Fatalf("docs/dashboards.md does not show %s of %s there, or with another description: run go test -tags observe ./deploy/observe -update", p.Title, name)
+			}
+			page = "\n" + after
+		}
+	}
+}
+
 func TestPanelsLieBesideEachOther(t *testing.T) {
 	for name := range files {
 		taken := map[[2]int]string{}

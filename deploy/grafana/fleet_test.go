@@ -4,7 +4,14 @@ package grafana
 // envgate_config_info knows a sidecar's environment, as no other metric repeats it.
 func fleet() dashboard {
 	const chosen = `envgate_config_info{cluster=~"$cluster", namespace=~"$namespace", pod=~"$pod", server_environment=~"$environment"}`
-	const named = ` * on (cluster, namespace, pod, instance) group_left (server_environment) max by (cluster, namespace, pod, instance, server_environment) (` + chosen + `)`
+	const join = ` * on (cluster, namespace, pod, instance) group_left (server_environment) max by (cluster, namespace, pod, instance, server_environment) `
+	const named = join + `(` + chosen + `)`
+	// Over a longer time pods that are gone count, too.
+	const namedInRange, namedInMonth = join + `(last_over_time(` + chosen + `[$__range]))`, join + `(last_over_time(` + chosen + `[30d]))`
+	const ofThemInRange = ` and on (cluster, namespace, pod, instance) last_over_time(` + chosen + `[$__range])`
+	const unbound = `round(sum by (server_environment) (increase(envgate_tokens_without_environment_total{SELECTOR}[30d])` + namedInMonth + `))`
+	const expiry = `max by (server_environment) (max_over_time(envgate_token_without_environment_last_expiry_timestamp_seconds{SELECTOR}[30d])` + namedInMonth + `)`
+	const forever = `(max by (server_environment) (envgate_configuration_warnings{SELECTOR, check="expiry_optional"}` + named + `) == 1)`
 	const gateways = `(max by (cluster, namespace, pod) (kube_pod_container_info{cluster=~"$cluster", namespace=~"$namespace", pod=~"$pod", image_spec=~".*/mcp-context-forge.*"})` +
 		` and on (cluster, namespace, pod) (kube_pod_status_phase{phase="Running"} == 1))`
 	const alone = gateways + ` unless on (cluster, namespace, pod) (kube_pod_container_info{container="envgate"} or kube_pod_init_container_info{container="envgate"})`
@@ -31,13 +38,13 @@ func fleet() dashboard {
 				{4, 4, one, "Configuration warnings", "short", "Checks that fail, counted once for each namespace. Not 0: the table below says which; envgate check and the status page say what to set.",
 					[]query{{`count(max by (cluster, namespace, check) (envgate_configuration_warnings{SELECTOR} OF_THEM) == 1) or 0 * count(` + chosen + `)`, ""}}, "no sidecar", nil, few},
 				{4, 4, one, "Errors of envgate's own", "percentunit", "Share of the requests that envgate answered with 5xx: the gateway did not answer, or no key was usable. Above 0.1 % for long: see EnvgateErrorBudgetBurn in docs/runbook.md.",
-					[]query{{`(sum(increase(envgate_http_requests_total{SELECTOR, source="envgate", code=~"5.."}[$__range]) OF_THEM) or vector(0)) / sum(increase(envgate_http_requests_total{SELECTOR}[$__range]) OF_THEM)`, ""}}, "no request", nil, []step{{0, blue}, {0.001, orange}, {0.01, vermillion}}},
+					[]query{{`(sum(increase(envgate_http_requests_total{SELECTOR, source="envgate", code=~"5.."}[$__range])` + ofThemInRange + `) or vector(0)) / sum(increase(envgate_http_requests_total{SELECTOR}[$__range])` + ofThemInRange + `)`, ""}}, "no request", nil, []step{{0, blue}, {0.001, orange}, {0.01, vermillion}}},
 			}},
 			{"Tokens of other environments", []panel{
 				{10, 8, matrix, "Token's environment to sidecar's environment", "short", "Rows: whose tokens they are. Columns: at whose door. In the time shown, without removed ones. A cell above 0 is a pair of environments that share a key: find the client in the sidecar's log by subject_hash, then separate the keys (docs/securing.md). Other: a name that ENVGATE_KNOWN_ENVIRONMENTS does not list.",
 					[]query{{`round(sum by (token_environment, server_environment) (increase(` + theirs + `, decision=~"refused|reported"}[$__range])))`, ""}}, "no sidecar", nil, none},
-				{14, 8, graph, "Foreign tokens over time", "short", "The same pairs in steps of five minutes, with what became of them. Refused: kept out. Reported: let through. Removed: taken off a request that went on, mostly stale cookies. A step up that stays: somebody rolled out a client with another environment's token.",
-					[]query{{`sum by (token_environment, server_environment, decision) (increase(` + theirs + `}[5m]))`, "{{token_environment}} to {{server_environment}}, {{decision}}"}}, "no sidecar", nil, nil},
+				{14, 8, graph, "Foreign tokens over time", "short", "Empty is good. The same pairs in steps of five minutes, with what became of them. Refused: kept out. Reported: let through. Removed: taken off a request that went on, mostly stale cookies. A step up that stays: somebody rolled out a client with another environment's token.",
+					[]query{{`round(sum by (token_environment, server_environment, decision) (increase(` + theirs + `}[5m]))) > 0`, "{{token_environment}} to {{server_environment}}, {{decision}}"}}, "none", nil, nil},
 			}},
 			{"Decisions", []panel{
 				{12, 8, area, "Requests by decision", "reqps", "What became of all requests. Much refused: see the reasons beside. Reported: enforcing would refuse it. Nothing at all: traffic doesn't come through the sidecars.",
@@ -45,33 +52,34 @@ func fleet() dashboard {
 				{12, 8, graph, "Refused and reported by reason", "reqps", "Why. signature: another key, or a forgery; environment: another environment's token; expired: a client that does not renew. A surge of one reason: the table in docs/runbook.md, EnvgateRefusalSurge, says what mostly causes it.",
 					[]query{{`sum by (reason) (rate(envgate_decisions_total{SELECTOR, decision=~"refused|reported"}[$__rate_interval]) OF_THEM) > 0`, "{{reason}}"}}, "nothing refused", nil, nil},
 				{12, 7, table, "What enforcing would refuse", "short", "Requests that went on although their credential fails, in the time shown. Rows other than no_token and expired (which a gateway refuses by itself) are clients to correct before ENVGATE_MODE=enforce. Empty is good.",
-					[]query{{`round(sum by (server_environment, namespace, reason) (increase(envgate_decisions_total{SELECTOR, decision="reported"}[$__range])` + named + `)) > 0`, ""}}, "nothing", []column{{"server_environment", "Environment", ""}, {"namespace", "Namespace", ""}, {"reason", "Reason", ""}, {"Value", "Requests", "short"}}, nil},
+					[]query{{`round(sum by (server_environment, namespace, reason) (increase(envgate_decisions_total{SELECTOR, decision="reported"}[$__range])` + namedInRange + `)) > 0`, ""}}, "nothing", []column{{"server_environment", "Environment", ""}, {"namespace", "Namespace", ""}, {"reason", "Reason", ""}, {"Value", "Requests", "short"}}, nil},
 				{12, 7, graph, "Credentials removed by reason", "cps", "Failing credentials that were taken off a request that went on: stale cookies of browsers, mostly, and nothing to act on. A step up after a change of keys or names is browsers that have not logged in anew.",
 					[]query{{`sum by (reason) (rate(envgate_credentials_removed_total{SELECTOR}[$__rate_interval]) OF_THEM) > 0`, "{{reason}}"}}, "none removed", nil, nil},
 			}},
 			{"Tokens without env", []panel{
 				{10, 8, graph, "Share of tokens without env", "percentunit", "Of the tokens whose signature verified, those that carry no env claim and so belong to every environment. It must reach 0 before ENVGATE_MISSING_ENVIRONMENT=deny; let the gateway write env (EMBED_ENVIRONMENT_IN_TOKENS=true), and wait for old tokens to expire.",
 					[]query{{`sum by (server_environment) (rate(envgate_tokens_without_environment_total{SELECTOR}[$__rate_interval])` + named + `) / (sum by (server_environment) (rate(envgate_tokens_verified_total{SELECTOR}[$__rate_interval])` + named + `) > 0)`, "{{server_environment}}"}}, "no token", nil, nil},
-				{14, 8, table, "Would deny be safe?", "short", "Safe where no token without env was used for the longest lifetime in use (30 days are looked at, or as far back as Prometheus remembers), or where the last of those seen has expired: a negative time. A token that was not used in that time is refused when it wakes.",
+				{14, 8, table, "Would deny be safe?", "short", "Looks safe where no token without env was used in 30 days, or where the last one has expired (a negative time) and none may lack exp. Believe it only if the sidecars were watched for longer than your tokens live. No: let the gateway write env, and wait. A token that was not used in that time is refused when it wakes.",
 					[]query{
-						{`round(sum by (server_environment) (increase(envgate_tokens_verified_total{SELECTOR}[30d])` + named + `))`, ""},
-						{`round(sum by (server_environment) (increase(envgate_tokens_without_environment_total{SELECTOR}[30d])` + named + `))`, ""},
-						{`max by (server_environment) (max_over_time(envgate_token_without_environment_last_expiry_timestamp_seconds{SELECTOR}[30d])` + named + `) - time()`, ""},
+						{`round(sum by (server_environment) (increase(envgate_tokens_verified_total{SELECTOR}[30d])` + namedInMonth + `))`, ""},
+						{unbound, ""},
+						{expiry + ` - time()`, ""},
+						{`clamp_max((` + unbound + ` == bool 0) + ((` + expiry + ` < bool time() unless on (server_environment) ` + forever + `) or 0 * ` + unbound + `), 1)`, ""},
 						{`max by (server_environment) (count_over_time(envgate_config_info{SELECTOR, server_environment=~"$environment"}[30d:1h])) * 3600`, ""},
-					}, "no sidecar", []column{{"server_environment", "Environment", ""}, {"Value #A", "Tokens verified", "short"}, {"Value #B", "without env", "short"}, {"Value #C", "the last of them expires in", "s"}, {"Value #D", "Longest watched", "s"}}, nil},
+					}, "no sidecar", []column{{"server_environment", "Environment", ""}, {"Value #A", "Tokens verified", "short"}, {"Value #B", "without env", "short"}, {"Value #C", "the last of them expires in", "s"}, {"Value #E", "Watched for", "s"}, {"Value #D", "deny looks safe", "bool_yes_no"}}, nil},
 			}},
 			{"Configuration", []panel{
 				{12, 8, table, "Active configuration warnings", "short", "Which check fails where, in how many pods. The sidecar's log at start, envgate check and the status page say what it means and what to set; docs/configuration.md lists all. Empty is good.",
 					[]query{{`sum by (server_environment, namespace, check) ((envgate_configuration_warnings{SELECTOR} == 1)` + named + `)`, ""}}, "none", []column{{"server_environment", "Environment", ""}, {"namespace", "Namespace", ""}, {"check", "Check", ""}, {"Value", "Pods", "short"}}, nil},
 				{12, 8, table, "Environments that share issuer and audience", "short", "Two environments with the same JWT_ISSUER and JWT_AUDIENCE: with a shared key nothing but env tells their tokens apart. Give each names, and a key, of its own (docs/securing.md). Empty is good.",
 					[]query{{`count by (issuer, audience) (count by (server_environment, issuer, audience) (` + chosen + `)) > 1`, ""}}, "none", []column{{"issuer", "Issuer", ""}, {"audience", "Audience", ""}, {"Value", "Environments", "short"}}, nil},
-				{16, 8, table, "Sidecars", "short", "Every sidecar with its settings. Ready 0: see EnvgateNotReady in docs/runbook.md. Pods of one environment that differ in mode or rule: a roll-out that stopped half-way. A short uptime again and again: it restarts; look at its log's end.",
+				{16, 8, table, "Sidecars", "short", "Every sidecar with its settings. Ready is no, or missing because it can't be reached: see EnvgateNotReady and EnvgateDown in docs/runbook.md. Pods of one environment that differ in mode or rule: a roll-out that stopped half-way. A short uptime again and again: it restarts; look at its log's end.",
 					[]query{
-						{`max by (cluster, namespace, pod, server_environment, mode, environment_rule) (` + chosen + `)`, ""},
+						{`max by (cluster, namespace, pod, server_environment, mode, environment_rule) (` + chosen + ` or (last_over_time(` + chosen + `[$__range]) and on (cluster, namespace, pod, instance) up{SELECTOR, container="envgate"} == 0))`, ""},
 						{`min by (cluster, namespace, pod) (envgate_ready{SELECTOR} OF_THEM)`, ""},
 						{`min by (cluster, namespace, pod) (envgate_keys{SELECTOR} OF_THEM)`, ""},
 						{`time() - min by (cluster, namespace, pod) (process_start_time_seconds{SELECTOR, container="envgate"} OF_THEM)`, ""},
-					}, "no sidecar", []column{{"server_environment", "Environment", ""}, {"cluster", "Cluster", ""}, {"namespace", "Namespace", ""}, {"pod", "Pod", ""}, {"mode", "Mode", ""}, {"environment_rule", "Rule", ""}, {"Value #B", "Ready", "bool_yes_no"}, {"Value #C", "Usable keys", "short"}, {"Value #D", "Uptime", "s"}, {"Value #A", "Sidecars", "short"}}, nil},
+					}, "no sidecar", []column{{"server_environment", "Environment", ""}, {"cluster", "Cluster", ""}, {"namespace", "Namespace", ""}, {"pod", "Pod", ""}, {"mode", "Mode", ""}, {"environment_rule", "Rule", ""}, {"Value #B", "Ready", "bool_yes_no"}, {"Value #C", "Usable keys", "short"}, {"Value #D", "Uptime", "s"}}, nil},
 				{8, 8, table, "Versions", "short", "How many sidecars run which build. More than one row for longer than a roll-out: restart the Deployments that are behind; the image is chosen when a Pod is created.",
 					[]query{{`count by (version, revision, goversion) (envgate_build_info{SELECTOR} OF_THEM)`, ""}}, "no sidecar", []column{{"version", "Version", ""}, {"revision", "Revision", ""}, {"goversion", "Go", ""}, {"Value", "Sidecars", "short"}}, nil},
 				{12, 7, table, "Gateway pods without a sidecar", "short", "Running Pods with a gateway's image and no container called envgate (kube-state-metrics). They take the tokens of every environment that shares their key. Label the namespace, restart them: EnvgateGatewayWithoutSidecar in docs/runbook.md. Empty is good.",

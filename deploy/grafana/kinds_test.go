@@ -112,8 +112,10 @@ func table(p *panel) object {
 			special = append(special, object{"matcher": object{"id": "byName", "options": c.title}, "properties": []object{{"id": "unit", "value": c.unit}}})
 		}
 	}
-	if _, shown := names["Value"]; !shown {
-		hidden["Value"] = true
+	for _, value := range []string{"Value", "Value #A"} {
+		if _, shown := names[value]; !shown {
+			hidden[value] = true
+		}
 	}
 	changes := []object{}
 	if len(p.queries) > 1 {

@@ -6,7 +6,7 @@ func choice(name, label, description, query string, all bool) object {
 	o := object{
 		"type": "query", "name": name, "label": label, "description": description, "datasource": source,
 		"definition": query, "query": object{"qryType": 1, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
-		"refresh": 2, "sort": 1, "multi": all, "includeAll": all, "hide": 0, "regex": "", "skipUrlSync": false, "options": []object{}, "current": object{},
+		"refresh": 2, "sort": 1, "multi": all, "includeAll": all, "hide": 0, "regex": "", "skipUrlSync": false, "options": []object{}, "current": object{"text": "", "value": ""},
 	}
 	if all {
 		o["allValue"], o["current"] = ".*", object{"selected": true, "text": []string{"All"}, "value": []string{"$__all"}}
@@ -16,7 +16,7 @@ func choice(name, label, description, query string, all bool) object {
 
 var datasource = object{
 	"type": "datasource", "name": "datasource", "label": "Data source", "description": "The Prometheus that scrapes the sidecars.", "query": "prometheus",
-	"refresh": 1, "multi": false, "includeAll": false, "hide": 0, "regex": "", "skipUrlSync": false, "options": []object{}, "current": object{},
+	"refresh": 1, "multi": false, "includeAll": false, "hide": 0, "regex": "", "skipUrlSync": false, "options": []object{}, "current": object{"text": "default", "value": "default"},
 }
 
 // variables are the same in both dashboards; in that of one sidecar only one namespace and one pod can be chosen.
@@ -40,7 +40,7 @@ func annotations(expr string) []object {
 		},
 		{
 			"name": "Restarts", "datasource": source, "enable": true, "hide": false, "iconColor": purple,
-			"expr": expr, "step": "60s", "titleFormat": "a sidecar restarted", "textFormat": "{{namespace}}/{{pod}}", "tagKeys": "namespace,pod", "useValueForTime": false,
+			"expr": expr, "titleFormat": "a sidecar restarted", "textFormat": "{{namespace}}/{{pod}}", "tagKeys": "namespace,pod",
 		},
 	}
 }

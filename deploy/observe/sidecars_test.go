@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net/http"
-	"os"
 	"time"
 
 	"envgate/authz"
@@ -16,6 +15,7 @@ import (
 type sidecar struct {
 	environment, url, admin string
 	config                  *authz.Config
+	end                     func()
 }
 
 func (s *sidecar) namespace() string { return "gateway-" + s.environment }
@@ -54,7 +54,7 @@ func (s *stack) startSidecars(binary string) error {
 		if err != nil {
 			return err
 		}
-		s.sidecars[environment] = &sidecar{environment, "http://" + traffic, admin, config}
+		s.sidecars[environment] = &sidecar{environment, "http://" + traffic, admin, config, s.stops[len(s.stops)-1]}
 		if err := waitFor("http://"+admin+"/readyz", log); err != nil {
 			return err
 		}
@@ -94,10 +94,4 @@ func gateway() http.Handler {
 		}
 	})
 	return mux
-}
-
-// tail is the end of a file, for messages.
-func tail(file string) string {
-	b, _ := os.ReadFile(file)
-	return string(b[max(0, len(b)-2000):])
 }
