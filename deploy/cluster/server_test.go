@@ -6,7 +6,7 @@
 //	go test -tags cluster ./deploy/cluster/ -v -timeout 20m
 //
 // It needs etcd (Debian's etcd-server) in PATH and both versions of Helm (helm and helm4 in PATH, or HELM and HELM4), and
-// fails without them. The API server is built from deploy/apiserver into the user's cache, once: some six minutes of CPU
+// fails without them. The API server is built from deploy/apiserver into the user's cache, once: some nine minutes of CPU
 // time; ENVGATE_TEST_APISERVER names one that is built already. ENVGATE_TEST_KUBECONFIG names a server that runs already,
 // and must be able to reach this machine's loopback addresses.
 package cluster
@@ -60,7 +60,7 @@ func run(m *testing.M) int {
 		return fail(fmt.Errorf("building envgate: %w", err))
 	}
 	kubeconfig = os.Getenv("ENVGATE_TEST_KUBECONFIG")
-	if _, err := exec.LookPath("etcd"); err != nil && kubeconfig == "" { // said before six minutes of compiling
+	if _, err := exec.LookPath("etcd"); err != nil && kubeconfig == "" { // said before minutes of compiling
 		return fail(fmt.Errorf("%w: install Debian's etcd-server", err))
 	}
 	if apiserver, err = builtServer(); err != nil {
