@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -636,7 +637,7 @@ func (p *program) manifests(c *cli.Context) ([]byte, error) {
 		names = []string{"-"}
 	}
 	var all []byte
-	for i, name := range names {
+	for _, name := range names {
 		if strings.HasPrefix(name, "-") && name != "-" {
 			return nil, usage("flags go before the files: %q", authz.Printable(name))
 		}
@@ -652,18 +653,25 @@ func (p *program) manifests(c *cli.Context) ([]byte, error) {
 		const most = 64 << 20
 		b, err := io.ReadAll(io.LimitReader(in, most+1))
 		switch {
+		case errors.Is(err, syscall.EISDIR):
+			return nil, usage("file: %q: is a directory: want files", authz.Printable(name))
 		case err != nil:
 			return nil, failure{exitWrong, fmt.Errorf("file: %q: %w", authz.Printable(name), err)}
 		case len(b) > most:
 			return nil, usage("file: %q: larger than 64 MiB", authz.Printable(name))
 		}
-		if i > 0 {
-			if len(all) > 0 && all[len(all)-1] != '\n' {
-				all = append(all, '\n')
-			}
-			all = append(all, "---\n"...)
+		if len(names) == 1 {
+			return b, nil
 		}
-		all = append(all, b...)
+		end := "\n"
+		if bytes.Contains(b, []byte("\r\n")) {
+			end = "\r\n"
+		}
+		if len(all) > 0 && all[len(all)-1] != '\n' {
+			all = append(all, '\n')
+		}
+		all = append(all, "---"+end...) // before the first, too: kubectl takes nothing but JSON behind JSON
+		all = append(all, bytes.TrimPrefix(b, []byte("\ufeff"))...)
 	}
 	return all, nil
 }

@@ -45,6 +45,19 @@ func TestAGatewayIsInjectedEnforcedAndGivenBackByApply(t *testing.T) {
 						}
 					}
 				}
+				// What the server keeps is written in its own order and indentation: as YAML, JSON, a List of one.
+				for _, form := range []string{"yaml", "json"} {
+					live := mustKubectl(t, "", "-n", namespace, "get", strings.Split(row.workload, "/")[0], "-o", form)
+					back, problems, err := execute(t, live, binary, "uninject")
+					if err != nil {
+						t.Fatalf("uninject: %v %s", err, problems)
+					}
+					mustKubectl(t, back, "replace", "-n", namespace, "-f", "-")
+					if after := template(); after != before {
+						t.Errorf("uninject of the live object as %s doesn't undo injection:\n%s\n%s", form, before, after)
+					}
+					run(reporting)
+				}
 				if after := run(string(text)); after != before {
 					t.Errorf("the first manifest doesn't undo injection:\n%s\n%s", before, after)
 				}

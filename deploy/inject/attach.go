@@ -3,7 +3,6 @@ package inject
 import (
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // attach adds the documents that go with a gateway: a PodMonitor and a NetworkPolicy, where they are asked for.
@@ -75,22 +74,4 @@ func (s *stream) openPorts(r resource, way redirect) (open []any) {
 		}
 	}
 	return open
-}
-
-// append puts a document at the end of the stream.
-func (s *stream) append(v object) {
-	text := "---\n" + block(v, "") + "\n"
-	before := s.pieces[len(s.pieces)-1]
-	if !strings.HasSuffix(before.document.text, "\n") { // the stream's last line has no end, and shall have none
-		before.document.text += "\n"
-		text = strings.TrimSuffix(text, "\n")
-	}
-	s.pieces = append(s.pieces, &piece{document: &document{text: text}, returns: before.returns})
-}
-
-// own tells whether a document was made by attach.
-func own(v any) bool {
-	kind, _ := mapping(v)["kind"].(string)
-	_, written := mapping(v, "metadata", "annotations")[annotationInjected]
-	return written && (kind == "PodMonitor" || kind == "NetworkPolicy")
 }

@@ -8,24 +8,74 @@ import (
 	"strings"
 )
 
-// parseJSON reads a document that is JSON; false where it isn't. JSON is YAML, too, but may be indented by tabs.
-func parseJSON(text string) (d *document, is bool, err error) {
-	if trimmed := strings.TrimSpace(text); trimmed == "" || trimmed[0] != '{' || !json.Valid([]byte(trimmed)) {
-		return nil, false, nil
+// parseJSON reads a document that is JSON, which may follow a line ---; nil where it isn't.
+func parseJSON(text string) *document {
+	text, from := text, jsonStart(text)
+	if from < 0 || !json.Valid([]byte(text[from:])) {
+		return nil
 	}
-	d = &document{text: text}
-	r := &jsonReader{text: text, tokens: json.NewDecoder(strings.NewReader(text))}
-	if d.root, err = r.value(); err != nil {
-		return nil, true, err
-	}
-	values := json.NewDecoder(strings.NewReader(text))
+	d := &document{text: text, json: true}
+	values := json.NewDecoder(strings.NewReader(text[from:]))
 	values.UseNumber()
-	return d, true, values.Decode(&d.value)
+	if values.Decode(&d.value) != nil {
+		return nil
+	}
+	return d
+}
+
+// jsonStart is where a document's first brace stands, behind nothing but blank lines and ---; -1 where there is none.
+func jsonStart(text string) int {
+	at := 0
+	for line := range strings.Lines(text) {
+		trimmed := strings.TrimSpace(line)
+		if strings.HasPrefix(trimmed, "{") {
+			return at
+		}
+		if trimmed != "" && trimmed != "---" {
+			break
+		}
+		at += len(line)
+	}
+	return -1
+}
+
+// jsonStream cuts a text of nothing but JSON objects, as kubectl and jq read and write it; nil for any other.
+func jsonStream(text string) (pieces []string) {
+	if jsonStart(text) < 0 || marker(text, "---") {
+		return nil
+	}
+	start, values := 0, json.NewDecoder(strings.NewReader(text))
+	for {
+		var value json.RawMessage
+		err := values.Decode(&value)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil || value[0] != '{' {
+			return nil
+		}
+		end := int(values.InputOffset())
+		if rest := firstLine(text[end:]); strings.TrimSpace(rest) == "" {
+			end = min(end+len(rest)+1, len(text))
+		}
+		pieces, start = append(pieces, text[start:end]), end
+	}
+	pieces[len(pieces)-1] += text[start:]
+	return pieces
+}
+
+// jsonPlaces finds where the values of a JSON document stand.
+func jsonPlaces(text string) (*node, error) {
+	from := jsonStart(text)
+	text = strings.Repeat(" ", from) + text[from:]
+	r := &jsonReader{text: text, lines: linesOf(text), tokens: json.NewDecoder(strings.NewReader(text))}
+	return r.value()
 }
 
 // jsonReader finds the places of values by reading tokens.
 type jsonReader struct {
 	text   string
+	lines  lines
 	tokens *json.Decoder
 }
 
@@ -55,6 +105,7 @@ func (r *jsonReader) value() (*node, error) {
 }
 
 func (r *jsonReader) entries(n *node) error {
+	seen := map[string]bool{}
 	for r.tokens.More() {
 		e := &entry{}
 		if n.mapping {
@@ -63,9 +114,10 @@ func (r *jsonReader) entries(n *node) error {
 				return err
 			}
 			e.key, e.start, e.colon = fmt.Sprint(key), start, end
-			if n.field(e.key) != nil {
+			if seen[e.key] {
 				return fmt.Errorf("key %q stands twice", e.key)
 			}
+			seen[e.key] = true
 		}
 		var err error
 		if e.value, err = r.value(); err != nil {
@@ -76,8 +128,7 @@ func (r *jsonReader) entries(n *node) error {
 		} else {
 			e.colon = e.value.start
 		}
-		line := r.text[strings.LastIndexByte(r.text[:e.start], '\n')+1 : e.start]
-		e.column, e.own = len(line), strings.TrimLeft(line, " \t") == ""
+		e.column, e.own = r.lines.column(r.text, e.start)
 		n.entries = append(n.entries, e)
 	}
 	_, _, end, err := r.next()

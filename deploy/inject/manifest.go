@@ -95,7 +95,7 @@ func Manifests(text []byte, o Options) (r Result, err error) {
 	if err != nil {
 		return r, err
 	}
-	r.Notes = notes
+	r.Notes = append(s.notes, notes...)
 	for i := range s.pieces {
 		for _, base := range gateways[i] {
 			if err := s.inject(i, base, o, &r); err != nil {
@@ -204,7 +204,9 @@ func (s *stream) edit(piece int, base string, edits []edit) error {
 		if err != nil {
 			return err
 		}
-		u.Restore[named(e.target(), pod, e.value)] = raw
+		if first, err := originalOf(raw); err == nil && same(object{{first.key, first.value}}, u.Restore[named(e.target(), pod, e.value)]) {
+			u.Restore[named(e.target(), pod, e.value)] = raw // so that the first bytes come back
+		}
 	}
 	setOriginal(edits, u)
 	text, err := d.apply(base, edits)

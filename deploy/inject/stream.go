@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -11,6 +12,7 @@ import (
 type stream struct {
 	mark   string // a byte order mark
 	pieces []*piece
+	notes  []string // documents that can't be read, and pass as they are
 }
 
 // piece is one document with the separator before it. Only what is changed is written anew.
@@ -30,32 +32,53 @@ func split(text []byte) (*stream, error) {
 	if after, found := strings.CutPrefix(rest, byteOrderMark); found {
 		s.mark, rest = byteOrderMark, after
 	}
+	pieces := jsonStream(rest)
+	if pieces == nil {
+		pieces = cutDocuments(rest)
+	}
 	line := 1
-	for _, raw := range cutDocuments(rest) {
-		p := &piece{document: &document{text: raw}}
-		s.pieces = append(s.pieces, p)
-		if blank(raw) {
-			line += strings.Count(raw, "\n")
-			continue
-		}
-		if returns := strings.Count(raw, "\r\n"); returns > 0 {
-			if returns != strings.Count(raw, "\n") || strings.Count(raw, "\r") != returns {
-				return nil, fmt.Errorf("document at line %d: mixes \\r\\n and \\n line ends: want one of them", line)
+	for _, raw := range pieces {
+		p, err := read(raw)
+		if err != nil {
+			var at placed
+			if errors.As(err, &at) {
+				at.line += line - 1
+				err = at
+			} else {
+				err = fmt.Errorf("document at line %d: %w", line, err)
 			}
-			p.returns, raw = true, strings.ReplaceAll(raw, "\r\n", "\n")
+			if concerns.MatchString(raw) {
+				return nil, err
+			}
+			s.notes = append(s.notes, fmt.Sprintf("left as it is: not readable: %s", err))
 		}
-		d, err := parse(raw)
-		var at placed
-		if errors.As(err, &at) {
-			at.line += line - 1
-			return nil, at
-		} else if err != nil {
-			return nil, fmt.Errorf("document at line %d: %w", line, err)
-		}
-		p.document = d
+		s.pieces = append(s.pieces, p)
 		line += strings.Count(raw, "\n")
 	}
 	return s, nil
+}
+
+// concerns tells whether a text may hold what is injected, or was.
+var concerns = regexp.MustCompile(`\b(Pod|Deployment|StatefulSet|DaemonSet|ReplicaSet|\w*List)\b|envgate/`)
+
+// read reads one document. Where it can't, the piece holds the text alone.
+func read(raw string) (*piece, error) {
+	unread := &piece{document: &document{text: raw}}
+	if blank(raw) {
+		return unread, nil
+	}
+	text, returns := raw, strings.Count(raw, "\r\n")
+	if returns > 0 {
+		if returns != strings.Count(raw, "\n") || strings.Count(raw, "\r") != returns {
+			return unread, errors.New(`mixes \r\n and \n line ends: want one of them`)
+		}
+		text = strings.ReplaceAll(raw, "\r\n", "\n")
+	}
+	d, err := parse(text)
+	if err != nil {
+		return unread, err
+	}
+	return &piece{document: d, returns: returns > 0}, nil
 }
 
 // cutDocuments cuts before lines that start with --- and behind lines that start with ... (YAML 1.2.2, section 9.2).
@@ -105,6 +128,27 @@ func (s *stream) bytes() []byte {
 	return b.Bytes()
 }
 
+// append puts a document at the end of the stream.
+func (s *stream) append(v object) {
+	text := "---\n" + block(v, "") + "\n"
+	if first := s.pieces[0].document; first.json && !marker(first.text, "---") { // of JSON alone: kubectl takes no YAML behind it
+		text = flow(v, "", !strings.HasPrefix(first.text, `{"`)) + "\n"
+	}
+	before := s.pieces[len(s.pieces)-1]
+	if !strings.HasSuffix(before.document.text, "\n") { // the stream's last line has no end, and shall have none
+		before.document.text += "\n"
+		text = strings.TrimSuffix(text, "\n")
+	}
+	s.pieces = append(s.pieces, &piece{document: &document{text: text}, returns: before.returns})
+}
+
+// own tells whether a document was made by attach.
+func own(v any) bool {
+	kind, _ := mapping(v)["kind"].(string)
+	_, written := mapping(v, "metadata", "annotations")[annotationInjected]
+	return written && (kind == "PodMonitor" || kind == "NetworkPolicy")
+}
+
 // restore takes back every injection in the stream, and the documents that came with it.
 func (s *stream) restore() error {
 	var kept []*piece
@@ -124,7 +168,18 @@ func (s *stream) restore() error {
 	return nil
 }
 
-func (p *piece) restore() error {
+func (p *piece) restore() (err error) {
+	attached := map[string]bool{} // items of a List
+	for _, r := range resources(p.value(), "") {
+		if own(r.value) {
+			attached[r.base] = true
+		}
+	}
+	if len(attached) > 0 {
+		if p.document, err = p.document.without("", restoration{gone: attached}); err != nil {
+			return err
+		}
+	}
 	for _, r := range resources(p.value(), "") {
 		for _, base := range []string{r.template(), r.base} {
 			v, _ := lookUp(p.value(), base)
@@ -136,12 +191,8 @@ func (p *piece) restore() error {
 			if err != nil {
 				return fmt.Errorf("%s: %w", r, err)
 			}
-			text, err := p.document.restore(base, u)
-			if err != nil {
+			if p.document, err = p.document.restore(base, u); err != nil {
 				return fmt.Errorf("%s: %w", r, err)
-			}
-			if p.document, err = parse(text); err != nil {
-				return fmt.Errorf("%s: can't be restored (%w): take the sidecar out by hand", r, err)
 			}
 		}
 	}

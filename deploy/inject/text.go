@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -43,54 +44,24 @@ func (d *document) apply(base string, edits []edit) (string, error) {
 		c.depth = len(keysOf(place + "/"))
 		cuts = append(cuts, c)
 	}
-	return d.write(cuts), nil
+	return d.write(cuts)
 }
 
 // write makes the cuts.
-func (d *document) write(cuts []cut) string {
+func (d *document) write(cuts []cut) (string, error) {
 	slices.SortStableFunc(cuts, func(a, b cut) int { return cmp.Or(a.start-b.start, b.depth-a.depth) })
 	var b strings.Builder
 	at := 0
 	for _, c := range cuts {
+		if c.start < at || c.end < c.start {
+			return "", errPlace
+		}
 		b.WriteString(d.text[at:c.start])
 		b.WriteString(c.text)
 		at = c.end
 	}
 	b.WriteString(d.text[at:])
-	return b.String()
-}
-
-// find follows a path to an entry. The parent is the mapping or sequence that holds it.
-func (d *document) find(path string) (parent *node, e *entry, err error) {
-	n := d.root
-	e = &entry{value: n, column: -2}
-	if path == "" {
-		return nil, e, nil
-	}
-	for _, key := range keysOf(path) {
-		parent = n
-		switch {
-		case n.mapping:
-			e = n.field(key)
-		case n.sequence:
-			if i, ok := index(key, len(n.entries)); ok {
-				e = n.entries[i]
-			} else {
-				e = nil
-			}
-		default:
-			e = nil
-		}
-		if e == nil {
-			return nil, nil, notHere(path)
-		}
-		n = e.value
-	}
-	return parent, e, nil
-}
-
-func notHere(path string) error {
-	return fmt.Errorf("%s: is an alias or merged from elsewhere: write it out", path)
+	return b.String(), nil
 }
 
 // replacement writes a value, or a whole entry under a new key, in the place of the old one.
@@ -99,22 +70,24 @@ func (d *document) replacement(base string, e edit) (cut, error) {
 	if err != nil {
 		return cut{}, err
 	}
-	key := last(e.path)
-	if e.rename != "" {
-		key = e.rename
-	}
 	indent := strings.Repeat(" ", old.column)
 	switch {
-	case parent.flow && e.rename == "":
-		return cut{start: max(old.value.start, old.colon), end: old.value.end, text: spaced(old) + flow(e.value, "", false)}, nil
+	case e.rename != "":
+		return rewritten(parent, old, e.rename, e.value), nil
 	case parent.flow:
-		return cut{start: old.start, end: old.end(), text: flow(key, "", false) + ": " + flow(e.value, "", false)}, nil
-	case e.rename == "" && isScalar(e.value):
+		return cut{start: max(old.value.start, old.colon), end: old.value.end, text: spaced(old) + flow(e.value, "", false)}, nil
+	case isScalar(e.value):
 		return cut{start: old.value.start, end: old.value.end, text: spaced(old) + scalar(e.value)}, nil
-	case e.rename == "":
-		return cut{start: old.colon, end: old.end(), text: strings.TrimPrefix(blockField("k", e.value, indent), "k:")}, nil
 	}
-	return cut{start: old.start, end: old.end(), text: blockField(key, e.value, indent)}, nil
+	return cut{start: old.colon, end: old.end(), text: strings.TrimPrefix(blockField("k", e.value, indent), "k:")}, nil
+}
+
+// rewritten writes an entry anew, with its key.
+func rewritten(parent *node, old *entry, key string, value any) cut {
+	if parent.flow {
+		return cut{start: old.start, end: old.end(), text: flow(key, "", false) + ": " + flow(value, "", false)}
+	}
+	return cut{start: old.start, end: old.end(), text: blockField(key, value, strings.Repeat(" ", old.column))}
 }
 
 // spaced is the space that a value needs where there was none.
@@ -149,7 +122,7 @@ func (d *document) addition(place string, edits []edit) (cut, error) {
 		}
 	}
 	text := strings.Join(lines, "\n")
-	at := n.end + len(d.line(n.end))
+	at := n.end + len(d.lineAt(n.end))
 	if at < len(d.text) {
 		return cut{start: at + 1, end: at + 1, text: text + "\n"}, nil
 	}
@@ -180,133 +153,29 @@ func (d *document) flowAddition(n *node, edits []edit) cut {
 	return cut{start: at, end: at, text: b.String()}
 }
 
-// removal takes an entry out: its lines, or its part of a flow.
-func (d *document) removal(path string) (cut, error) {
+// removal takes an entry out: its lines, or its part of a flow. There, entries that go as well are told by their keys.
+func (d *document) removal(path string, gone func(key string) bool) (cut, error) {
 	parent, e, err := d.find(path)
 	if err != nil {
 		return cut{}, err
 	}
 	if parent.flow {
 		i := slices.Index(parent.entries, e)
+		stays := false // anything before it
+		for j, before := range parent.entries[:i] {
+			stays = stays || !gone(or(before.key, strconv.Itoa(j)))
+		}
 		switch {
-		case i > 0:
+		case stays:
 			return cut{start: parent.entries[i-1].end(), end: e.end()}, nil
-		case len(parent.entries) > 1:
-			return cut{start: e.start, end: parent.entries[1].start}, nil
+		case i+1 < len(parent.entries):
+			return cut{start: e.start, end: parent.entries[i+1].start}, nil
 		}
 		return cut{start: e.start, end: e.end()}, nil
 	}
 	if !e.own {
 		return cut{}, fmt.Errorf("%s: does not stand on lines of its own: take it out by hand", path)
 	}
-	end := e.end() + len(d.line(e.end())) + 1
+	end := e.end() + len(d.lineAt(e.end())) + 1
 	return cut{start: e.start - e.column, end: min(end, len(d.text))}, nil
-}
-
-// raw is the text of the entry at a path, with its key.
-func (d *document) raw(path string) (string, error) {
-	_, e, err := d.find(path)
-	if err != nil {
-		return "", err
-	}
-	return d.text[e.start:e.end()], nil
-}
-
-// restore undoes an injection of the Pod or template at base.
-func (d *document) restore(base string, u undo) (string, error) {
-	pod, _ := lookUp(d.value, base)
-	gone := map[string]bool{}
-	for _, path := range u.Remove {
-		if found, ok := indexed(path, pod); ok {
-			gone[found] = true
-		}
-	}
-	for _, path := range u.Empty {
-		if found, ok := indexed(path, pod); ok && emptied(found, pod, gone) {
-			for _, below := range under(found, gone) {
-				delete(gone, below)
-			}
-			gone[found] = true
-		}
-	}
-	var cuts []cut
-	for path, original := range u.Restore {
-		found, ok := indexed(path, pod)
-		text, isText := original.(string)
-		if !ok {
-			continue // someone took it out already
-		}
-		if !isText {
-			return "", fmt.Errorf("annotation %s: was written by the webhook: undo it where the Pod comes from", annotationOriginal)
-		}
-		if below := under(found, gone); len(below) > 0 { // it was null: so it is again, if nobody else filled it
-			if !emptied(found, pod, gone) {
-				continue
-			}
-			for _, path := range below {
-				delete(gone, path)
-			}
-		}
-		_, e, err := d.find(base + found)
-		if err != nil {
-			return "", err
-		}
-		cuts = append(cuts, cut{start: e.start, end: e.end(), text: text})
-	}
-	for path := range gone {
-		c, err := d.removal(base + path)
-		if err != nil {
-			return "", err
-		}
-		cuts = append(cuts, c)
-	}
-	cuts = merged(cuts)
-	if n := len(cuts); n > 0 && cuts[n-1].text == "" && cuts[n-1].end == len(d.text) && !strings.HasSuffix(d.text, "\n") {
-		cuts[n-1].start-- // the last line has no end, and shall have none
-	}
-	return d.write(cuts), nil
-}
-
-func under(path string, all map[string]bool) (below []string) {
-	for p := range all {
-		if strings.HasPrefix(p, path+"/") {
-			below = append(below, p)
-		}
-	}
-	return below
-}
-
-// emptied tells whether nothing of the mapping or list at a path stays.
-func emptied(path string, pod any, gone map[string]bool) bool {
-	v, _ := lookUp(pod, path)
-	switch v := v.(type) {
-	case map[string]any:
-		for key := range v {
-			if !gone[path+pointer(key)] {
-				return false
-			}
-		}
-	case []any:
-		for i := range v {
-			if !gone[path+fmt.Sprintf("/%d", i)] {
-				return false
-			}
-		}
-	default:
-		return false
-	}
-	return true
-}
-
-// merged joins removals that touch, as those of neighbours in a flow do.
-func merged(cuts []cut) (joined []cut) {
-	slices.SortStableFunc(cuts, func(a, b cut) int { return a.start - b.start })
-	for _, c := range cuts {
-		if n := len(joined); n > 0 && joined[n-1].text == "" && c.text == "" && c.start <= joined[n-1].end {
-			joined[n-1].end = max(joined[n-1].end, c.end)
-			continue
-		}
-		joined = append(joined, c)
-	}
-	return joined
 }

@@ -3,12 +3,13 @@ package inject
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
+	"envgate/authz"
+
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
 
@@ -44,86 +45,70 @@ func (n *node) field(key string) *entry {
 	return nil
 }
 
-// document is one document of a stream, with lines ending in \n.
-type document struct {
-	text  string
-	root  *node
-	value any // decoded
-	lines []int
-}
+// lines are the offsets at which the lines of a text start.
+type lines []int
 
-var errPlace = errors.New("a value can't be found in the text: write the document plainly")
-
-// parse reads one document. A document of nothing but comments has no root.
-func parse(text string) (d *document, err error) {
-	if d, is, err := parseJSON(text); is {
-		return d, err
-	}
-	d = &document{text: text, lines: []int{0}}
+func linesOf(text string) lines {
+	l := lines{0}
 	for i, c := range []byte(text) {
 		if c == '\n' {
-			d.lines = append(d.lines, i+1)
+			l = append(l, i+1)
 		}
 	}
-	defer func() {
-		if recover() != nil { // the library panics on some broken input
-			err = errors.New("not readable as YAML")
-		}
-	}()
-	file, err := parser.ParseBytes([]byte(text), 0)
-	if err != nil {
-		return nil, positioned(err)
-	}
-	if err := yaml.Unmarshal([]byte(text), &d.value); err != nil {
-		return nil, positioned(err)
-	}
-	if len(file.Docs) == 0 || file.Docs[0].Body == nil || d.value == nil {
-		return d, nil
-	}
-	d.root, err = d.node(file.Docs[0].Body, 0, -1)
-	return d, err
+	return l
 }
 
-// placed is an error at a place of the text.
-type placed struct {
-	line, column int
-	message      string
-}
-
-func (p placed) Error() string {
-	return fmt.Sprintf("line %d, column %d: %s", p.line, p.column, p.message)
-}
-
-// positioned turns the library's error, which shows the source over several lines, into one line.
-func positioned(err error) error {
-	var e yaml.Error
-	if errors.As(err, &e) && e.GetToken() != nil && e.GetToken().Position != nil {
-		at := e.GetToken().Position
-		return placed{at.Line, at.Column, firstLine(e.GetMessage())}
+// column is how far from the start of its line an offset is, and whether nothing but indentation stands before it.
+func (l lines) column(text string, at int) (column int, own bool) {
+	i, found := slices.BinarySearch(l, at)
+	if !found {
+		i--
 	}
-	return errors.New(firstLine(err.Error()))
+	return at - l[i], strings.TrimLeft(text[l[i]:at], " \t") == ""
 }
 
-func firstLine(s string) string { s, _, _ = strings.Cut(s, "\n"); return s }
+// errPlace says that the library's positions and the text don't agree.
+var errPlace = errors.New("a value can't be found in the text: write the document plainly")
+
+// yamlText is a text in which tokens of the library are looked for.
+type yamlText struct {
+	text  string
+	lines lines
+	last  struct{ line, column, at int }
+}
+
+// yamlPlaces finds where the values of a YAML document stand.
+func yamlPlaces(text string, body ast.Node) (*node, error) {
+	d := &yamlText{text: text, lines: linesOf(text)}
+	n, err := d.node(body, 0, -1)
+	if errors.Is(err, errPlace) && strings.Contains(text, "\t") { // the library counts them wrong
+		err = errors.New("a value can't be found in the text: write spaces in place of tabs")
+	}
+	return n, err
+}
 
 // offset is where a token starts. The library counts columns in characters.
-func (d *document) offset(t *token.Token) (int, error) {
+func (d *yamlText) offset(t *token.Token) (int, error) {
 	if t == nil || t.Position == nil || t.Position.Line < 1 || t.Position.Line > len(d.lines) {
 		return 0, errPlace
 	}
-	at := d.lines[t.Position.Line-1]
-	for range t.Position.Column - 1 {
+	line, column, at := t.Position.Line, 1, d.lines[t.Position.Line-1]
+	if d.last.line == line && d.last.column <= t.Position.Column { // lines of flow style can be long
+		column, at = d.last.column, d.last.at
+	}
+	for ; column < t.Position.Column; column++ {
 		if at >= len(d.text) {
 			return 0, errPlace
 		}
 		_, size := utf8.DecodeRuneInString(d.text[at:])
 		at += size
 	}
+	d.last.line, d.last.column, d.last.at = line, column, at
 	return at, nil
 }
 
 // node finds the place of a value that stands behind the offset after; column is that of the entry it belongs to.
-func (d *document) node(n ast.Node, after, column int) (*node, error) {
+func (d *yamlText) node(n ast.Node, after, column int) (*node, error) {
 	found := &node{start: after, end: after}
 	switch n := n.(type) {
 	case *ast.MappingNode:
@@ -164,7 +149,7 @@ func (d *document) node(n ast.Node, after, column int) (*node, error) {
 }
 
 // prefixed is a value with an anchor or a tag before it.
-func (d *document) prefixed(first *token.Token, value ast.Node, column int) (*node, error) {
+func (d *yamlText) prefixed(first *token.Token, value ast.Node, column int) (*node, error) {
 	start, err := d.offset(first)
 	if err != nil {
 		return nil, err
@@ -183,7 +168,7 @@ func firstWord(s string) string {
 	return s
 }
 
-func (d *document) field(parent *node, v *ast.MappingValueNode) error {
+func (d *yamlText) field(parent *node, v *ast.MappingValueNode) error {
 	start, err := d.offset(v.Key.GetToken())
 	if err != nil {
 		return err
@@ -202,7 +187,7 @@ func (d *document) field(parent *node, v *ast.MappingValueNode) error {
 	return err
 }
 
-func (d *document) item(parent *node, n *ast.SequenceNode, i int, v ast.Node) (err error) {
+func (d *yamlText) item(parent *node, n *ast.SequenceNode, i int, v ast.Node) (err error) {
 	first := v.GetToken()
 	if !n.IsFlowStyle {
 		if i >= len(n.Entries) {
@@ -230,13 +215,14 @@ func (d *document) item(parent *node, n *ast.SequenceNode, i int, v ast.Node) (e
 	return err
 }
 
-func (d *document) entry(start, colon int) *entry {
-	line := strings.LastIndexByte(d.text[:start], '\n') + 1
-	return &entry{start: start, colon: colon, column: start - line, own: strings.Trim(d.text[line:start], " ") == ""}
+func (d *yamlText) entry(start, colon int) *entry {
+	e := &entry{start: start, colon: colon}
+	e.column, e.own = d.lines.column(d.text, start)
+	return e
 }
 
 // enclose finds the ends of a mapping or sequence: its brackets, or its first and last entry.
-func (d *document) enclose(n *node, open, closing *token.Token) (err error) {
+func (d *yamlText) enclose(n *node, open, closing *token.Token) (err error) {
 	if n.flow {
 		if n.start, err = d.offset(open); err != nil {
 			return err
@@ -254,13 +240,8 @@ func (d *document) enclose(n *node, open, closing *token.Token) (err error) {
 	return nil
 }
 
-// line is the rest of the line at an offset.
-func (d *document) line(at int) string {
-	return firstLine(d.text[at:])
-}
-
 // scalar finds where a scalar starts and ends.
-func (d *document) scalar(found *node, n ast.Node, column int) error {
+func (d *yamlText) scalar(found *node, n ast.Node, column int) error {
 	t := n.GetToken()
 	if literal, ok := n.(*ast.LiteralNode); ok {
 		t = literal.Start
@@ -269,7 +250,13 @@ func (d *document) scalar(found *node, n ast.Node, column int) error {
 		return nil // behind the colon, and empty
 	}
 	start, err := d.offset(t)
-	if err != nil || start >= len(d.text) {
+	if err != nil {
+		return err
+	}
+	for start < len(d.text) && (d.text[start] == ' ' || d.text[start] == '\t') { // behind a tag the library is a column early
+		start++
+	}
+	if start >= len(d.text) {
 		return errPlace
 	}
 	found.start = start
@@ -295,10 +282,13 @@ func (d *document) scalar(found *node, n ast.Node, column int) error {
 	}
 	found.start = start
 	found.end = start + len(raw)
+	if strings.Contains(raw, "\t") { // which the library leaves out of the value
+		return fmt.Errorf("%q: a tab in a value without quotes: quote it", authz.Printable(raw))
+	}
 	return nil
 }
 
-func (d *document) closingQuote(start int) (int, error) {
+func (d *yamlText) closingQuote(start int) (int, error) {
 	quote := d.text[start]
 	for i := start + 1; i < len(d.text); i++ {
 		switch {
@@ -316,8 +306,8 @@ func (d *document) closingQuote(start int) (int, error) {
 
 // blockScalarEnd is the end of the last line of a literal or folded scalar: of the lines below its header, those that are
 // indented at least as the first, and blank ones between them; with + (keep) the blank ones behind them, too.
-func (d *document) blockScalarEnd(start, column int) int {
-	header := d.line(start)
+func (d *yamlText) blockScalarEnd(start, column int) int {
+	header := firstLine(d.text[start:])
 	end := start + len(strings.TrimRight(header, " "))
 	if i := strings.Index(header, " #"); i >= 0 {
 		end = start + len(strings.TrimRight(header[:i], " "))
@@ -326,7 +316,7 @@ func (d *document) blockScalarEnd(start, column int) int {
 	keep := strings.Contains(indicators, "+")
 	indent := 0
 	for at := start + len(header) + 1; at < len(d.text); {
-		line := d.line(at)
+		line := firstLine(d.text[at:])
 		spaces := len(line) - len(strings.TrimLeft(line, " "))
 		blank := strings.TrimSpace(line) == ""
 		switch {

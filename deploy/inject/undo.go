@@ -137,9 +137,11 @@ func (u undo) String() string {
 	return string(text)
 }
 
+var errOriginal = fmt.Errorf("annotation %s: not what inject wrote: take the sidecar out by hand", annotationOriginal)
+
 func parseUndo(text string) (u undo, err error) {
 	if err = json.Unmarshal([]byte(text), &u); err != nil {
-		return u, fmt.Errorf("annotation %s: not what inject wrote: take the sidecar out by hand", annotationOriginal)
+		return u, errOriginal
 	}
 	return u, nil
 }
