@@ -3,6 +3,8 @@ package inject
 import (
 	"strings"
 	"testing"
+
+	"github.com/goccy/go-yaml"
 )
 
 // anew writes a stream in another form: the objects are the same, no byte need be.
@@ -21,6 +23,13 @@ var anew = []struct {
 	}},
 	{"a YAML List, which lies deeper", func(values []any) string {
 		return block(object{{"apiVersion", "v1"}, {"kind", "List"}, {"items", values}}, "") + "\n"
+	}},
+	{"YAML with its keys in the alphabet's order", func(values []any) string {
+		return joined(values, "---\n", func(v any) string {
+			text, _ := marshal(v)
+			text, _ = yaml.JSONToYAML(text)
+			return string(text)
+		})
 	}},
 	{"YAML in flow style", func(values []any) string {
 		return joined(values, "--- # flow\n", func(v any) string { return flow(v, "  ", true) })
@@ -70,6 +79,7 @@ func TestRestoreOfWhatWasWrittenAnew(t *testing.T) {
 		for _, form := range anew {
 			t.Run(m.name+" as "+form.name, func(t *testing.T) {
 				text := form.write(injected)
+				text = strings.ReplaceAll(text, ": a\tb", `: "a\tb"`) // as kubectl writes it
 				back, err := Restore([]byte(text))
 				if err != nil {
 					t.Fatalf("%v\n%s", err, text)

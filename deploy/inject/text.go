@@ -159,8 +159,8 @@ func (d *document) removal(path string, gone func(key string) bool) (cut, error)
 	if err != nil {
 		return cut{}, err
 	}
+	i := slices.Index(parent.entries, e)
 	if parent.flow {
-		i := slices.Index(parent.entries, e)
 		stays := false // anything before it
 		for j, before := range parent.entries[:i] {
 			stays = stays || !gone(or(before.key, strconv.Itoa(j)))
@@ -173,7 +173,12 @@ func (d *document) removal(path string, gone func(key string) bool) (cut, error)
 		}
 		return cut{start: e.start, end: e.end()}, nil
 	}
-	if !e.own {
+	if !e.own { // it stands behind a dash: what stays of its mapping moves up
+		for _, next := range parent.entries[i+1:] {
+			if parent.mapping && !gone(next.key) {
+				return cut{start: e.start, end: next.start}, nil
+			}
+		}
 		return cut{}, fmt.Errorf("%s: does not stand on lines of its own: take it out by hand", path)
 	}
 	end := e.end() + len(d.lineAt(e.end())) + 1
