@@ -1,0 +1,217 @@
+// Package jwks fetches the public keys of an issuer, and keeps them: a JSON Web Key Set (RFC 7517) at an address that is
+// configured, or that the issuer's discovery document names (OpenID Connect Discovery 1.0; RFC 8414).
+//
+// Keys are fetched in the background: at start, with quick retries until the first success; then on schedule; and when a
+// token names a key that isn't known, at most once per cooldown whatever the outcome. There is one fetch at a time. When
+// it fails, the keys that are known stay. Nothing that a token says reaches a request of ours, but that it caused it.
+package jwks
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Errors of Keys.
+var (
+	ErrUnavailable = errors.New("no key set has been fetched yet")
+	ErrUnknownKey  = errors.New("no such key in the key set")
+)
+
+// Options say where a key set is, and how it is kept.
+type Options struct {
+	Issuer       string
+	URL          string // of the key set; or else
+	DiscoveryURL string // of the document that names it, and that must name the issuer
+	Algorithms   []string
+	Roots        *x509.CertPool // nil: the system's
+	InsecureHTTP bool           // plain http beyond loopback, too
+	Refresh      time.Duration  // between fetches on schedule
+	Cooldown     time.Duration  // between fetches that unknown key ids cause
+	Timeout      time.Duration  // of one fetch
+	// Fetched is told the outcome of every fetch, one at a time.
+	Fetched func(Status, error)
+}
+
+// Defaults of Options.
+const (
+	Refresh  = 10 * time.Minute
+	Cooldown = 30 * time.Second
+	Timeout  = 5 * time.Second
+)
+
+// Retries at start follow each other this quickly at first, and this slowly at last: whoever is up again is found soon.
+const (
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = 1500 * time.Millisecond
+)
+
+// maxWaiting is how many callers may wait for a fetch: more than that, and a key that isn't known is unknown at once.
+const maxWaiting = 512
+
+// maxTried is how many keys one token may cost: those of a kind where it names none.
+const maxTried = 8
+
+// Status is what is known of a key set.
+type Status struct {
+	Keys    int
+	Fetched time.Time // of the last success; zero before the first
+}
+
+// Set is one issuer's key set. Its methods are safe for concurrent use.
+type Set struct {
+	o      Options
+	client *client
+
+	current atomic.Pointer[snapshot]
+	waiting atomic.Int32
+
+	mutex    sync.Mutex
+	inFlight chan struct{} // closed when the fetch that runs is over; nil between fetches
+	asked    time.Time     // when an unknown key last caused a fetch
+}
+
+type snapshot struct {
+	keys []key
+	at   time.Time
+}
+
+// New returns a set that knows no key yet. Run fetches them.
+func New(o Options) *Set { return &Set{o: o, client: newClient(o)} }
+
+// Run fetches keys until the context is done.
+func (s *Set) Run(ctx context.Context) {
+	retry := firstRetry
+	for {
+		wait := jittered(s.o.Refresh)
+		if err := s.fetch(ctx); err != nil {
+			wait = min(wait, jittered(retry))
+			retry = min(2*retry, s.retryLimit())
+		} else {
+			retry = firstRetry
+		}
+		select {
+		case <-ctx.Done():
+			s.client.close()
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// retryLimit is longer once there are keys: a refresh that fails is nothing that a client feels.
+func (s *Set) retryLimit() time.Duration {
+	if s.current.Load() == nil {
+		return lastRetry
+	}
+	return max(lastRetry, s.o.Cooldown)
+}
+
+// jittered is a duration up to a tenth longer or shorter, so that pods don't ask in step.
+func jittered(d time.Duration) time.Duration {
+	return d - d/10 + rand.N(d/5+1) //nolint:gosec // no secret
+}
+
+// Keys returns the keys that a token with this key id (empty: none) and algorithm may be verified with. A key id that
+// isn't known causes a fetch, if none did within the cooldown, and waits for it.
+func (s *Set) Keys(ctx context.Context, kid, algorithm string) ([]crypto.PublicKey, error) {
+	now := s.current.Load()
+	if now == nil {
+		return nil, ErrUnavailable
+	}
+	found, known := now.find(kid, algorithm)
+	if known {
+		return found, nil
+	}
+	s.refreshFor(ctx)
+	if found, known = s.current.Load().find(kid, algorithm); known {
+		return found, nil
+	}
+	return nil, ErrUnknownKey
+}
+
+// find lists the keys for an algorithm with a key id, or all of them for a token that names none.
+func (p *snapshot) find(kid, algorithm string) (found []crypto.PublicKey, known bool) {
+	for _, k := range p.keys {
+		if (kid == "" || k.id == kid || k.id == "") && k.fits(algorithm) && len(found) < maxTried {
+			found = append(found, k.public)
+		}
+	}
+	return found, kid == "" || len(found) > 0
+}
+
+// refreshFor fetches because a key id wasn't known, unless one did so within the cooldown, and waits. While a fetch runs,
+// it waits for that.
+func (s *Set) refreshFor(ctx context.Context) {
+	if s.waiting.Add(1) > maxWaiting {
+		s.waiting.Add(-1)
+		return
+	}
+	defer s.waiting.Add(-1)
+	s.mutex.Lock()
+	running := s.inFlight
+	if running == nil {
+		if time.Since(s.asked) < s.o.Cooldown {
+			s.mutex.Unlock()
+			return
+		}
+		s.asked = time.Now()
+		running = s.start(context.WithoutCancel(ctx)) // the others wait for it, too
+	}
+	s.mutex.Unlock()
+	select {
+	case <-running:
+	case <-ctx.Done():
+	}
+}
+
+// fetch fetches, or waits for the fetch that runs.
+func (s *Set) fetch(ctx context.Context) error {
+	before := s.current.Load()
+	s.mutex.Lock()
+	running := s.inFlight
+	if running == nil {
+		running = s.start(ctx)
+	}
+	s.mutex.Unlock()
+	<-running
+	if s.current.Load() == before {
+		return errors.New("not fetched")
+	}
+	return nil
+}
+
+// start fetches in the background. The mutex is held.
+func (s *Set) start(ctx context.Context) chan struct{} {
+	done := make(chan struct{})
+	s.inFlight = done
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
+		defer cancel()
+		keys, err := s.client.fetch(ctx)
+		if err == nil {
+			s.current.Store(&snapshot{keys, time.Now()})
+		}
+		if s.o.Fetched != nil {
+			s.o.Fetched(s.Status(), err)
+		}
+		s.mutex.Lock()
+		s.inFlight = nil
+		s.mutex.Unlock()
+		close(done)
+	}()
+	return done
+}
+
+// Status tells how many keys are known, and since when.
+func (s *Set) Status() Status {
+	if p := s.current.Load(); p != nil {
+		return Status{len(p.keys), p.at}
+	}
+	return Status{}
+}
