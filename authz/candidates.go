@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 // candidates are the credentials of one request, with their verdicts once judged.
 type candidates struct {
+	context context.Context // of the request: a key set may have to be fetched
 	scheme  scheme
 	header  string
 	bearer  Verdict
@@ -45,7 +47,7 @@ func (f *candidates) verify(g *Guard, d *Decision, token string) Verdict {
 	if len(f.judged) == maxCandidates {
 		return Verdict{Reason: AmbiguousCredential}
 	}
-	v := g.v.verify(token)
+	v := g.v.verifyFor(f.context, token)
 	d.Tokens = append(d.Tokens, v)
 	f.judged = append(f.judged, judgement{token, v})
 	return v
@@ -53,7 +55,7 @@ func (f *candidates) verify(g *Guard, d *Decision, token string) Verdict {
 
 // find collects the candidates of a request.
 func (g *Guard) find(r *http.Request) *candidates {
-	f := &candidates{failing: None, reported: None}
+	f := &candidates{context: r.Context(), failing: None, reported: None}
 	f.scheme, f.header = readAuthHeader(r.Header, g.c.AuthHeader)
 	f.cookies = cookieLines(r.Header["Cookie"], g.c.Policy.Tokens.Cookies)
 	if names := g.queryNames(r.URL.Path); names != nil {

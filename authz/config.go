@@ -71,6 +71,8 @@ type Config struct {
 
 	Origins []Origin // every setting with where its value came from, for check
 	keys    *keySet
+	own     terms
+	trusted map[string]*trusted // by iss
 }
 
 // Origin tells where a setting's value came from. Value never holds a secret.
@@ -209,7 +211,7 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 		bad("PROXY_USER_HEADER (--proxy-user-header): %q: the same as AUTH_HEADER_NAME: want the identity header", c.UserHeader)
 	}
 	if c.Policy != nil {
-		if err := c.Policy.check(c); err != nil {
+		if err := errors.Join(c.Policy.check(c), c.trust()); err != nil {
 			bad("ENVGATE_POLICY (--policy): %q: %w", Printable(c.PolicyName), err)
 		}
 	}

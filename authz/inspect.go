@@ -57,14 +57,23 @@ func (g *Guard) Inspect(token string) Inspection {
 		in.Decision, in.Reason = Reported, v.Reported
 	}
 	p, parsedWell := parseToken(token)
-	before := []struct {
+	of, algorithms := &g.c.own, []string{g.c.keys.signing}
+	if t := g.v.trusted(p); t != nil {
+		of, algorithms = &t.terms, t.Algorithms
+	}
+	type row struct {
 		reason Reason
 		text   string
-	}{
+	}
+	before := []row{
 		{TooLarge, fmt.Sprintf("%d bytes of at most %d", len(token), g.c.MaxTokenBytes)},
 		{Malformed, "a compact JWS of two JSON objects"},
-		{Algorithm, fmt.Sprintf("alg is %q, expected %s", Printable(p.algorithm), g.c.keys.signing)},
+		{Algorithm, fmt.Sprintf("alg is %q, expected %s", Printable(p.algorithm), strings.Join(algorithms, " or "))},
 		{Signature, signatureText(v)},
+	}
+	if of != &g.c.own { // only keys that are fetched can be missing
+		before = slices.Insert(before, 3, row{UnknownKey, fmt.Sprintf("kid is %q", Printable(p.keyID))})
+		before = slices.Insert(before, 2, row{KeysUnavailable, "of " + Printable(of.issuer)})
 	}
 	reached := true
 	for _, b := range before {
@@ -81,7 +90,7 @@ func (g *Guard) Inspect(token string) Inspection {
 		return in
 	}
 	for _, r := range claimRules {
-		in.Checks = append(in.Checks, g.inspectRule(r, &p.claims, v))
+		in.Checks = append(in.Checks, g.inspectRule(r, of, &p.claims, v))
 	}
 	in.Claims, in.Others = g.showClaims(p)
 	return in
@@ -99,14 +108,14 @@ func signatureText(v Verdict) string {
 	return "no configured key verifies it"
 }
 
-func (g *Guard) inspectRule(r claimRule, t *claims, v Verdict) Check {
-	c := Check{Name: r.reason, Result: resultOK, Text: g.ruleText(r.reason, t)}
+func (g *Guard) inspectRule(r claimRule, of *terms, t *claims, v Verdict) Check {
+	c := Check{Name: r.reason, Result: resultOK, Text: g.ruleText(r.reason, of, t)}
 	switch {
 	case !v.Verified:
 		c.Result, c.Text = resultNotReached, ""
-	case g.ruleOff(r.reason):
+	case g.ruleOff(r.reason, of):
 		c.Result = resultOff
-	case r.broken(g.c, t, g.v.seconds()):
+	case r.broken(g.c, of, t, g.v.seconds()):
 		c.Result = resultFailed
 		if v.Reported == r.reason {
 			c.Result = resultReported
@@ -115,30 +124,30 @@ func (g *Guard) inspectRule(r claimRule, t *claims, v Verdict) Check {
 	return c
 }
 
-func (g *Guard) ruleOff(r Reason) bool {
+func (g *Guard) ruleOff(r Reason, of *terms) bool {
 	switch r {
 	case Issuer:
-		return !g.c.CheckIssuer
+		return !of.checkIssuer
 	case Audience:
-		return !g.c.CheckAudience
+		return !of.checkAudience
 	case NoExpiry:
 		return !g.c.RequireExpiry
 	case NoJTI:
 		return !g.c.RequireJTI
 	case Environment:
-		return g.c.Rule == RuleOff
+		return of.rule == RuleOff
 	case NoEnvironment:
-		return g.c.Rule == RuleOff || !g.c.DenyMissing
+		return of.rule == RuleOff || !g.c.DenyMissing
 	}
 	return false
 }
 
-func (g *Guard) ruleText(r Reason, t *claims) string {
+func (g *Guard) ruleText(r Reason, of *terms, t *claims) string {
 	switch r {
 	case Issuer:
-		return fmt.Sprintf("iss is %q, expected %q", Printable(t.issuer), Printable(g.c.Issuer))
+		return fmt.Sprintf("iss is %q, expected %q", Printable(t.issuer), Printable(of.issuer))
 	case Audience:
-		return fmt.Sprintf("aud is %q, expected %q", Printable(strings.Join(t.audience, " ")), Printable(g.c.Audience))
+		return fmt.Sprintf("aud is %q, expected %q", Printable(strings.Join(t.audience, " ")), Printable(strings.Join(of.audiences, " or ")))
 	case NoExpiry:
 		return presence("exp", t.hasExpiry)
 	case Expired:

@@ -123,6 +123,15 @@ func readPEM(path string) (*pem.Block, error) {
 }
 
 func readPublicKey(path, algorithm string) (crypto.PublicKey, error) {
+	key, err := readAnyPublicKey(path)
+	if err != nil {
+		return nil, err
+	}
+	return key, fits(path, key, algorithm)
+}
+
+// readAnyPublicKey reads a PEM file with a public key of any kind.
+func readAnyPublicKey(path string) (crypto.PublicKey, error) {
 	block, err := readPEM(path)
 	if err != nil {
 		return nil, err
@@ -144,7 +153,7 @@ func readPublicKey(path, algorithm string) (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%q: not a readable public key", path)
 	}
-	return key, fits(path, key, algorithm)
+	return key, nil
 }
 
 func readPrivateKey(path, algorithm string) (crypto.PrivateKey, error) {

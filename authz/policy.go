@@ -27,6 +27,8 @@ type Policy struct {
 	LoginPage    string   `yaml:"login_page"`
 	StripHeaders []string `yaml:"strip_headers"`
 	Bind         Bind     `yaml:"bind"`
+
+	Issuers []TrustedIssuer `yaml:"issuers"`
 }
 
 // Bind names the environment variables that say where the gateway listens, so that injection can move it. Empty where the
@@ -145,6 +147,9 @@ func ParsePolicy(b []byte) (*Policy, error) {
 		if (p.Bind != Bind{}) && !environmentVariable.MatchString(name) {
 			return nil, fmt.Errorf("bind: %q: want host_env and port_env, two names of environment variables", Printable(name))
 		}
+	}
+	if err := checkIssuers(p.Issuers); err != nil {
+		return nil, err
 	}
 	return p, nil
 }

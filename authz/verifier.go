@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -35,14 +36,20 @@ func (v Verdict) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "[verdict %
 // strictBase64 refuses what two decoders could read differently: padding, line ends and stray trailing bits.
 var strictBase64 = base64.RawURLEncoding.Strict()
 
-// verifier judges tokens of the gateway's own issuer.
+// verifier judges tokens of the gateway's own issuer and of those that the policy trusts.
 type verifier struct {
 	c   *Config
 	now func() time.Time
 }
 
-// verify judges one candidate in the order of Reasons; the first failure is the reason.
-func (v *verifier) verify(token string) Verdict {
+// verify judges one candidate without a request around it.
+func (v *verifier) verify(token string) Verdict { return v.verifyFor(context.Background(), token) }
+
+// verifyFor judges one candidate in the order of Reasons; the first failure is the reason. The unverified iss picks the
+// issuer, and only that issuer's keys are tried; one that isn't configured is tried with the gateway's key, so that a
+// genuine token of another issuer name is told from a forgery. It waits for a key set to be fetched, at most as long as
+// the context lasts.
+func (v *verifier) verifyFor(ctx context.Context, token string) Verdict {
 	if len(token) > v.c.MaxTokenBytes {
 		return Verdict{Reason: TooLarge}
 	}
@@ -50,20 +57,35 @@ func (v *verifier) verify(token string) Verdict {
 	if !ok {
 		return Verdict{Reason: Malformed}
 	}
-	if p.algorithm != v.c.keys.signing {
+	t := v.trusted(p)
+	of := &v.c.own
+	var out Verdict
+	switch {
+	case t != nil:
+		out, of = t.signature(ctx, token, p), &t.terms
+	case p.algorithm != v.c.keys.signing:
 		return Verdict{Reason: Algorithm}
+	default:
+		out = v.signature(token, p)
 	}
-	out := v.signature(token, p)
-	if !out.Verified {
-		return out
+	if out.Verified {
+		v.judge(&out, of, p)
 	}
-	v.judge(&out, p)
 	return out
+}
+
+// trusted is the further issuer that a token claims to be of; nil for the gateway's own, and for those not configured.
+func (v *verifier) trusted(p parsed) *trusted {
+	if len(v.c.trusted) == 0 {
+		return nil
+	}
+	return v.c.trusted[p.claims.issuer]
 }
 
 // parsed is a token taken apart, before anything of it is believed.
 type parsed struct {
 	algorithm string
+	keyID     string
 	signed    string // header.payload, the bytes under the signature
 	signature []byte // nil when the text is base64url of no byte string: it verifies under no key
 	object    object
@@ -71,7 +93,8 @@ type parsed struct {
 }
 
 // parseToken reads a compact JWS (RFC 7515, section 7.1) of two JSON objects. crit is refused, since no extension is
-// understood (section 4.1.11); jwk, jku, x5u, x5c and kid are not looked at: keys come from the configuration alone.
+// understood (section 4.1.11); jwk, jku, x5u and x5c are not looked at: keys come from the configuration alone, and kid
+// only chooses among those of one issuer.
 func parseToken(token string) (p parsed, ok bool) {
 	first := strings.IndexByte(token, '.')
 	last := strings.LastIndexByte(token, '.')
@@ -96,6 +119,7 @@ func parseToken(token string) (p parsed, ok bool) {
 		return p, false
 	}
 	p.algorithm, _ = text(ho.get("alg"))
+	p.keyID, _ = text(ho.get("kid"))
 	if p.object, err = parseObject(payload); err != nil {
 		return p, false
 	}
@@ -127,43 +151,47 @@ func (v *verifier) signature(token string, p parsed) Verdict {
 // claimRule is one line of the decision table that looks at claims.
 type claimRule struct {
 	reason Reason
-	broken func(c *Config, t *claims, now float64) bool
+	broken func(c *Config, of *terms, t *claims, now float64) bool
 }
 
 // claimRules are tried in this order; the first broken one is the reason.
 var claimRules = []claimRule{
-	{Issuer, func(c *Config, t *claims, _ float64) bool { return c.CheckIssuer && t.issuer != c.Issuer }},
-	{Audience, func(c *Config, t *claims, _ float64) bool {
-		return c.CheckAudience && !slices.Contains(t.audience, c.Audience)
+	{Issuer, func(_ *Config, of *terms, t *claims, _ float64) bool { return of.checkIssuer && t.issuer != of.issuer }},
+	{Audience, func(_ *Config, of *terms, t *claims, _ float64) bool {
+		return of.checkAudience && !slices.ContainsFunc(of.audiences, func(a string) bool { return slices.Contains(t.audience, a) })
 	}},
-	{NoExpiry, func(c *Config, t *claims, _ float64) bool { return c.RequireExpiry && !t.hasExpiry }},
-	{Expired, func(c *Config, t *claims, now float64) bool { return t.hasExpiry && now >= t.expiry+c.Leeway.Seconds() }},
-	{NotYetValid, func(c *Config, t *claims, now float64) bool {
+	{NoExpiry, func(c *Config, _ *terms, t *claims, _ float64) bool { return c.RequireExpiry && !t.hasExpiry }},
+	{Expired, func(c *Config, _ *terms, t *claims, now float64) bool {
+		return t.hasExpiry && now >= t.expiry+c.Leeway.Seconds()
+	}},
+	{NotYetValid, func(c *Config, _ *terms, t *claims, now float64) bool {
 		return now < max(t.notBefore, t.issuedAt)-c.Leeway.Seconds()
 	}},
-	{NoJTI, func(c *Config, t *claims, _ float64) bool { return c.RequireJTI && !t.hasID }},
-	{Environment, func(c *Config, t *claims, _ float64) bool {
+	{NoJTI, func(c *Config, _ *terms, t *claims, _ float64) bool { return c.RequireJTI && !t.hasID }},
+	{Environment, func(c *Config, of *terms, t *claims, _ float64) bool {
 		_, foreign := environmentOf(t.environment, c.Environment)
-		return c.Rule != RuleOff && foreign
+		return of.rule != RuleOff && foreign
 	}},
-	{NoEnvironment, func(c *Config, t *claims, _ float64) bool {
-		return c.Rule != RuleOff && c.DenyMissing && t.environment == nil
+	{NoEnvironment, func(c *Config, of *terms, t *claims, _ float64) bool {
+		return of.rule != RuleOff && c.DenyMissing && t.environment == nil
 	}},
 }
 
 // judge applies the claim rules to a token whose signature verified.
-func (v *verifier) judge(out *Verdict, p parsed) {
+func (v *verifier) judge(out *Verdict, of *terms, p parsed) {
 	c, t := v.c, &p.claims
 	out.Subject, out.ID = t.subject, t.id
-	out.Unbound = t.environment == nil
-	out.Environment, out.Foreign = environmentOf(t.environment, c.Environment)
+	if of == &c.own || of.rule != RuleOff { // else the environment rule leaves the issuer's tokens alone
+		out.Unbound = t.environment == nil
+		out.Environment, out.Foreign = environmentOf(t.environment, c.Environment)
+	}
 	if t.hasExpiry && t.expiry > 0 && t.expiry < 1<<53 {
 		out.Expiry = time.Unix(int64(t.expiry), 0)
 	}
 	out.Reason = None
 	now := v.seconds()
 	for i := range claimRules {
-		if claimRules[i].broken(c, t, now) {
+		if claimRules[i].broken(c, of, t, now) {
 			out.Reason = claimRules[i].reason
 			break
 		}
@@ -171,7 +199,7 @@ func (v *verifier) judge(out *Verdict, p parsed) {
 	if out.Reason == Environment {
 		out.Detail = mismatch(out.Environment, c.Environment)
 	}
-	if c.Rule == RuleReport && (out.Reason == Environment || out.Reason == NoEnvironment) {
+	if of.rule == RuleReport && (out.Reason == Environment || out.Reason == NoEnvironment) {
 		out.Reason, out.Reported = None, out.Reason
 	}
 }

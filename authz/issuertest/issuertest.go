@@ -181,6 +181,9 @@ func (i *Issuer) sign(t testing.TB, k signingKey, kid string, claims map[string]
 	all := jwt.MapClaims{"iss": i.URL, "exp": time.Now().Add(time.Hour).Unix()}
 	for name, value := range claims {
 		all[name] = value
+		if value == nil {
+			delete(all, name)
+		}
 	}
 	token := jwt.NewWithClaims(jwt.GetSigningMethod(k.algorithm), all)
 	if kid != "" {

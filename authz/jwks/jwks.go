@@ -34,8 +34,6 @@ type Options struct {
 	Refresh      time.Duration  // between fetches on schedule
 	Cooldown     time.Duration  // between fetches that unknown key ids cause
 	Timeout      time.Duration  // of one fetch
-	// Fetched is told the outcome of every fetch, one at a time.
-	Fetched func(Status, error)
 }
 
 // Defaults of Options.
@@ -65,8 +63,9 @@ type Status struct {
 
 // Set is one issuer's key set. Its methods are safe for concurrent use.
 type Set struct {
-	o      Options
-	client *client
+	o       Options
+	client  *client
+	fetched func(Status, error)
 
 	current atomic.Pointer[snapshot]
 	waiting atomic.Int32
@@ -84,8 +83,9 @@ type snapshot struct {
 // New returns a set that knows no key yet. Run fetches them.
 func New(o Options) *Set { return &Set{o: o, client: newClient(o)} }
 
-// Run fetches keys until the context is done.
-func (s *Set) Run(ctx context.Context) {
+// Run fetches keys until the context is done. fetched is told the outcome of every fetch, one at a time.
+func (s *Set) Run(ctx context.Context, fetched func(Status, error)) {
+	s.fetched = fetched
 	retry := firstRetry
 	for {
 		wait := jittered(s.o.Refresh)
@@ -197,9 +197,7 @@ func (s *Set) start(ctx context.Context) chan struct{} {
 		if err == nil {
 			s.current.Store(&snapshot{keys, time.Now()})
 		}
-		if s.o.Fetched != nil {
-			s.o.Fetched(s.Status(), err)
-		}
+		s.fetched(s.Status(), err)
 		s.mutex.Lock()
 		s.inFlight = nil
 		s.mutex.Unlock()

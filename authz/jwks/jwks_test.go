@@ -45,12 +45,14 @@ func options(i *issuertest.Issuer) jwks.Options {
 }
 
 // running starts a set, and stops it with the test.
-func running(t *testing.T, o jwks.Options) *jwks.Set {
+func running(t *testing.T, o jwks.Options) *jwks.Set { return watched(t, o, &outcomes{}) }
+
+func watched(t *testing.T, o jwks.Options, seen *outcomes) *jwks.Set {
 	t.Helper()
 	s := jwks.New(o)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { s.Run(ctx); close(done) }()
+	go func() { s.Run(ctx, seen.fetched); close(done) }()
 	t.Cleanup(func() { cancel(); <-done })
 	return s
 }
@@ -153,8 +155,8 @@ func TestAFetchThatFailsLosesNothing(t *testing.T) {
 		t.Run(row.how, func(t *testing.T) {
 			i, seen := issuertest.New(t, "ES256"), &outcomes{}
 			o := options(i)
-			o.Refresh, o.Timeout, o.Fetched = 20*time.Millisecond, 300*time.Millisecond, seen.fetched
-			s := running(t, o)
+			o.Refresh, o.Timeout = 20*time.Millisecond, 300*time.Millisecond
+			s := watched(t, o, seen)
 			loaded(t, s)
 			i.RedirectTo(attacker.JWKS())
 			i.Behave(row.how)
@@ -189,10 +191,9 @@ func TestTheFirstFetchFailsFor(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			seen := &outcomes{}
 			o := options(i)
-			o.Fetched = seen.fetched
 			row.set(&o)
 			i.Behave(row.how)
-			s := running(t, o)
+			s := watched(t, o, seen)
 			eventually(t, row.message, 5*time.Second, func() bool { return seen.last() == row.message })
 			if _, err := s.Keys(t.Context(), "key-1", "ES256"); !errors.Is(err, jwks.ErrUnavailable) {
 				t.Errorf("got %v", err)
@@ -322,7 +323,7 @@ func TestRedirects(t *testing.T) {
 	o.URL = server.URL + "/a"
 	loaded(t, running(t, o))
 	seen := &outcomes{}
-	o.URL, o.Fetched = server.URL+"/loop", seen.fetched
-	running(t, o)
+	o.URL = server.URL + "/loop"
+	watched(t, o, seen)
 	eventually(t, "an end", 5*time.Second, func() bool { return seen.last() == "key set: redirected too often" })
 }

@@ -1,0 +1,198 @@
+package authz
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"envgate/authz/attacktest"
+	"envgate/authz/issuertest"
+	"envgate/authz/jwks"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// policyOf writes a policy with one further issuer; more are lines of YAML for it.
+func policyOf(t testing.TB, i *issuertest.Issuer, more ...string) string {
+	t.Helper()
+	text := "issuers:\n  - issuer: " + i.URL + "\n    audiences: [gateway, other]\n    algorithms: [ES256, RS256]\n    ca_file: " + i.CAFile + "\n"
+	if !strings.Contains(strings.Join(more, " "), "_url") {
+		more = append(more, "jwks_url: "+i.JWKS())
+	}
+	for _, line := range more {
+		text += "    " + line + "\n"
+	}
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// trusting makes a guard of the production environment that trusts an issuer, and runs its key sets. The clock is the
+// real one: issuers sign by it.
+func trusting(t testing.TB, policy string, settings ...string) *Guard {
+	t.Helper()
+	c, err := Parse(Source{Environ: append(attacktest.Environ(), append(settings, "ENVGATE_POLICY="+policy)...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	for _, set := range c.Fetched() {
+		first := make(chan struct{}, 100)
+		go set.Run(ctx, func(jwks.Status, error) { first <- struct{}{} })
+		<-first
+	}
+	return New(c)
+}
+
+func TestTokensOfFurtherIssuers(t *testing.T) {
+	i := issuertest.New(t, "ES256")
+	stranger := issuertest.New(t, "ES256")
+	g := trusting(t, policyOf(t, i))
+	checking := trusting(t, policyOf(t, i, "environment: check"), "ENVGATE_MISSING_ENVIRONMENT=deny")
+	reporting := trusting(t, policyOf(t, i, "environment: check"), "ENVGATE_ENVIRONMENT_RULE=report")
+	aud := map[string]any{"aud": "gateway"}
+	with := func(name string, value any) map[string]any { return map[string]any{"aud": "gateway", name: value} }
+	for _, row := range []struct {
+		name  string
+		guard *Guard
+		token string
+		want  Reason
+	}{
+		{"a good one", g, i.Sign(t, aud), None},
+		{"for a list that holds the audience", g, i.Sign(t, map[string]any{"aud": []string{"x", "other"}}), None},
+		{"without a key id", g, i.SignAs(t, "", aud), None},
+		{"of an unknown key id", g, i.SignAs(t, "key-9", aud), UnknownKey},
+		{"for another audience", g, i.Sign(t, map[string]any{"aud": "mcpgateway-api"}), Audience},
+		{"for no audience", g, i.Sign(t, nil), Audience},
+		{"expired", g, i.Sign(t, with("exp", time.Now().Add(-time.Minute).Unix())), Expired},
+		{"without exp", g, i.Sign(t, with("exp", nil)), NoExpiry},
+		{"not yet valid", g, i.Sign(t, with("nbf", time.Now().Add(time.Hour).Unix())), NotYetValid},
+		{"its env is left alone", g, i.Sign(t, with("env", "staging")), None},
+		{"its env is checked", checking, i.Sign(t, with("env", "staging")), Environment},
+		{"its env is this one", checking, i.Sign(t, with("env", "production")), None},
+		{"without env, which is denied", checking, i.Sign(t, aud), NoEnvironment},
+		{"its foreign env is reported", reporting, i.Sign(t, with("env", "staging")), None},
+		{"of an issuer that nobody configured", g, stranger.Sign(t, aud), Algorithm},
+		{"signed by a stranger in the issuer's name", g, stranger.SignAs(t, "key-1", with("iss", i.URL)), Signature},
+		{"signed by the issuer in the gateway's name", g, i.Sign(t, map[string]any{"iss": "mcpgateway", "aud": "mcpgateway-api"}), Algorithm},
+		{"signed with the gateway's secret in the issuer's name", g, hs256(t, []byte(attacktest.Secret), i.URL), Algorithm},
+		{"signed with the issuer's key set as a secret", g, hs256(t, []byte(i.Key()), i.URL), Algorithm},
+		{"of the issuer, in other letters", g, i.Sign(t, with("iss", strings.ToUpper(i.URL))), Algorithm},
+		{"of the issuer with a slash", g, i.Sign(t, with("iss", i.URL+"/")), Algorithm},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			v := row.guard.v.verify(row.token)
+			if v.Reason != row.want {
+				t.Errorf("got %s, want %s", v.Reason, row.want)
+			}
+			if v.Reason == None && (v.Issuer != i.URL || v.forward != row.token || v.Foreign != (row.guard == reporting)) {
+				t.Errorf("%+v", v)
+			}
+			if row.guard == g && (v.Unbound || v.Foreign || v.Environment != "") {
+				t.Error("the environment rule doesn't leave the token alone")
+			}
+		})
+	}
+	if v := reporting.v.verify(i.Sign(t, with("env", "staging"))); v.Reported != Environment {
+		t.Errorf("got %q", v.Reported)
+	}
+	own := trusting(t, policyOf(t, i)) // the gateway's own tokens are judged as ever
+	own.v.now = func() time.Time { return clock }
+	for claims, want := range map[string]Reason{`{@base}`: None, `{@base,"env":"staging"}`: Environment} {
+		if v := own.v.verify(sign(t, claims)); v.Reason != want {
+			t.Errorf("%s: got %s, want %s", claims, v.Reason, want)
+		}
+	}
+}
+
+func hs256(t *testing.T, key []byte, issuer string) string {
+	t.Helper()
+	head := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","kid":"key-1"}`))
+	body := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"iss":%q,"aud":"gateway","exp":4000000000}`, issuer))
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(head + "." + body))
+	return head + "." + body + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// Before its keys are there, an issuer's tokens are told so, and nobody else's are kept out.
+func TestAnIssuerWithoutKeys(t *testing.T) {
+	i := issuertest.New(t, "ES256")
+	i.Behave(issuertest.Broken)
+	g := trusting(t, policyOf(t, i))
+	if v := g.v.verify(i.Sign(t, map[string]any{"aud": "gateway"})); v.Reason != KeysUnavailable || v.Reason.Text().Status != 503 {
+		t.Errorf("got %s", v.Reason)
+	}
+	if v := g.v.verify(hs256(t, []byte("guess"), i.URL)); v.Reason != KeysUnavailable {
+		t.Errorf("a forgery: got %s", v.Reason)
+	}
+	g.v.now = func() time.Time { return clock }
+	if v := g.v.verify(sign(t, `{@base}`)); v.Reason != None {
+		t.Errorf("the gateway's own: got %s", v.Reason)
+	}
+}
+
+// Keys from files need no fetch, and an issuer needs a key for one of its algorithms.
+func TestAnIssuerWithKeysFromFiles(t *testing.T) {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, otherKey, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, other := filepath.Join(t.TempDir(), "rsa.pem"), filepath.Join(t.TempDir(), "ed.pem")
+	for file, key := range map[string]crypto.Signer{good: private, other: otherKey} {
+		if err := os.WriteFile(file, attacktest.PublicPEM(key.Public()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(key string) string {
+		file := filepath.Join(t.TempDir(), "policy.yaml")
+		text := "issuers: [{issuer: files, audiences: [gateway], algorithms: [RS256], public_keys: [" + key + "]}]\n"
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	g := trusting(t, write(good))
+	claims := jwt.MapClaims{"iss": "files", "aud": "gateway", "exp": time.Now().Add(time.Hour).Unix()}
+	token, err := jwt.NewWithClaims(jwt.SigningMethodRS256, claims).SignedString(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := g.v.verify(token); v.Reason != None {
+		t.Errorf("got %s", v.Reason)
+	}
+	for key, message := range map[string]string{
+		other:             `issuers[0] files: public_keys: "` + Printable(other) + `": a key for none of RS256`,
+		"/nowhere/at.all": `issuers[0] files: public_keys: "/nowhere/at.all": no such file or directory`,
+	} {
+		_, err := Parse(Source{Environ: append(attacktest.Environ(), "ENVGATE_POLICY="+write(key))})
+		if err == nil || !strings.HasSuffix(err.Error(), message) {
+			t.Errorf("got %v, want %s", err, message)
+		}
+	}
+}
+
+func TestAnIssuerThatIsTheGateways(t *testing.T) {
+	i := issuertest.New(t, "ES256")
+	_, err := Parse(Source{Environ: append(attacktest.Environ(), "ENVGATE_POLICY="+policyOf(t, i), "JWT_ISSUER="+i.URL)})
+	if want := "issuers[0] " + Printable(i.URL) + ": is JWT_ISSUER, whose keys are settings: want another issuer"; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
