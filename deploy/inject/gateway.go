@@ -2,7 +2,6 @@ package inject
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +36,12 @@ func containers(pod map[string]any) (all []container) {
 func (c container) name() string  { s, _ := c.fields["name"].(string); return s }
 func (c container) image() string { s, _ := c.fields["image"].(string); return s }
 
+// String is the name as messages show it.
+func (c container) String() string { return authz.Printable(c.name()) }
+
+// runs tells whether the container lives as long as its Pod.
+func (c container) runs() bool { return !c.init || c.fields["restartPolicy"] == "Always" }
+
 // ports are the TCP ports that the container declares.
 func (c container) ports() (ports []port) {
 	for _, v := range list(c.fields["ports"]) {
@@ -53,18 +58,10 @@ func (c container) ports() (ports []port) {
 // env is the container's last entry of that name, which is the one that counts, and its index.
 func (c container) env(name string) (entry map[string]any, at int) {
 	entries := list(c.fields["env"])
-	for i := len(entries) - 1; i >= 0; i-- {
-		if m := mapping(entries[i]); m["name"] == name {
-			return m, i
-		}
+	if at = c.entryBefore(name, len(entries)); at < 0 {
+		return nil, at
 	}
-	return nil, -1
-}
-
-// literal is an entry's value where it is plain text that refers to no other variable.
-func literal(entry map[string]any) (string, bool) {
-	s, ok := entry["value"].(string)
-	return s, ok && !strings.Contains(s, "$(")
+	return mapping(entries[at]), at
 }
 
 // commandLine is what the container runs, as far as the manifest says.
@@ -85,19 +82,23 @@ func GatewayImage(pod map[string]any, patterns []string) bool {
 	return slices.ContainsFunc(containers(pod), func(c container) bool { return c.isGateway(patterns) })
 }
 
-func (c container) isGateway(patterns []string) bool {
-	return !c.init && len(c.ports()) > 0 && slices.ContainsFunc(patterns, func(pattern string) bool { return matches(pattern, c.image()) })
+func (c container) isGateway(patterns []string) bool { return !c.init && c.serves(patterns) }
+
+// serves tells whether the container has a gateway's image and declares a port.
+func (c container) serves(patterns []string) bool {
+	return len(c.ports()) > 0 && slices.ContainsFunc(patterns, func(pattern string) bool { return matches(pattern, c.image()) })
 }
 
-// findGateway picks the gateway's container: the one that is named, else the one with a gateway's image, else the only one.
+// findGateway picks the gateway's container: the one that is named, else the one with a gateway's image, else the only
+// one. The sidecar itself doesn't count.
 func (p *plan) findGateway() (container, error) {
 	var plain, gateways []container
 	var names []string
 	for _, c := range containers(p.pod) {
-		if c.init {
+		if c.init || c.name() == sidecarName {
 			continue
 		}
-		plain, names = append(plain, c), append(names, c.name())
+		plain, names = append(plain, c), append(names, c.String())
 		if p.Container != "" && c.name() == p.Container {
 			return c, nil
 		}
@@ -116,119 +117,23 @@ func (p *plan) findGateway() (container, error) {
 	return container{}, fmt.Errorf("which container is the gateway? Name one of %s by --container or the annotation %s", strings.Join(names, ", "), annotationContainer)
 }
 
+// guardAll refuses Pods with a second gateway: envgate stands before one, and the other would stay open.
+func (p *plan) guardAll() error {
+	for _, c := range containers(p.pod) {
+		if c.path == p.gateway.path || !c.runs() || !c.serves(p.gatewayImages()) {
+			continue
+		}
+		if !p.Force {
+			return fmt.Errorf("containers %s and %s are both gateways, and envgate guards only one: give each a Pod of its own, or inject by command with --force, which leaves %s open", p.gateway, c, c)
+		}
+		p.note("container %s is a gateway, too, and stays open: nothing guards it", c)
+	}
+	return nil
+}
+
 func (o Options) gatewayImages() []string {
 	if len(o.GatewayImages) > 0 {
 		return o.GatewayImages
 	}
 	return DefaultGatewayImages
-}
-
-// redirect is how traffic reaches the sidecar, and the sidecar the gateway.
-type redirect struct {
-	way      string
-	listen   int // envgate's port
-	upstream int // the gateway's port on loopback
-	gateway  int // the port that the gateway had
-}
-
-func (p *plan) findRedirect() (r redirect, err error) {
-	r = redirect{way: p.Options.redirect()}
-	if r.gateway, err = p.gatewayPort(); err != nil {
-		return r, err
-	}
-	r.listen = r.gateway
-	p.redirect = r // what free must not pick
-	switch r.way {
-	case RedirectManual:
-		if r.upstream = p.UpstreamPort; r.upstream == 0 {
-			return r, fmt.Errorf("upstream-port: missing: redirect manual needs the loopback port on which the gateway listens")
-		}
-	case RedirectService:
-		r.listen, r.upstream = p.free(4445), r.gateway
-	default:
-		if p.policy.Bind == (authz.Bind{}) {
-			return r, fmt.Errorf("the policy names no bind variables, so the gateway can't be moved: move it to loopback, and set the annotations %s: manual and %s", annotationRedirect, annotationUpstreamPort)
-		}
-		if line := p.gateway.commandLine(); fixesPort(line, r.gateway) {
-			return r, fmt.Errorf("container %s: its command line fixes where it listens: move it there to 127.0.0.1:%d, and set the annotations %s: manual and %s: %q",
-				p.gateway.name(), p.free(r.gateway+10000), annotationRedirect, annotationUpstreamPort, strconv.Itoa(p.free(r.gateway+10000)))
-		}
-		r.upstream = p.free(r.gateway + 10000)
-	}
-	return r, nil
-}
-
-// gatewayPort is P: what PORT says in plain text, else the declared port, else the one called http.
-func (p *plan) gatewayPort() (int, error) {
-	name := or(p.policy.Bind.PortEnv, "PORT")
-	if value, ok := literalOf(p.gateway, name); ok && p.Options.redirect() != RedirectManual {
-		if n, ok := portNumber(value); ok {
-			return n, nil
-		}
-		return 0, fmt.Errorf("container %s: %s: %q: want a port, 1 to 65535", p.gateway.name(), name, authz.Printable(value))
-	}
-	ports := slices.DeleteFunc(p.gateway.ports(), func(port port) bool { return port.number == p.UpstreamPort })
-	if len(ports) == 1 {
-		return ports[0].number, nil
-	}
-	for _, port := range ports {
-		if port.name == "http" {
-			return port.number, nil
-		}
-	}
-	if len(ports) == 0 {
-		return 0, fmt.Errorf("container %s declares no port: add the containerPort on which it listens", p.gateway.name())
-	}
-	return 0, fmt.Errorf("container %s declares several ports: call the one to guard http, or set %s in its env", p.gateway.name(), name)
-}
-
-func literalOf(c container, name string) (string, bool) {
-	entry, _ := c.env(name)
-	return literal(entry)
-}
-
-var listenOption = regexp.MustCompile(`(^|\s)(--?(port|host|bind|address|listen|http-address|bind-address)|-b)[= ]+["']?[^$"'\s-]`)
-
-// fixesPort tells whether a command line says where to listen, so that HOST and PORT would have no effect: it names the
-// port's number, a wildcard address, or an option for them whose value is no variable.
-func fixesPort(line string, port int) bool {
-	return mentions(line, port) || strings.Contains(line, "0.0.0.0") || strings.Contains(line, "[::]") || listenOption.MatchString(line)
-}
-
-// moveGateway gives the gateway its loopback address and new port, in place where entries are there already.
-func (p *plan) moveGateway() error {
-	for _, extra := range p.gateway.ports() {
-		if extra.number != p.redirect.gateway {
-			p.note("port %d of container %s stays open beside envgate: nothing guards it", extra.number, p.gateway.name())
-		}
-	}
-	if p.redirect.way != RedirectPort {
-		return nil
-	}
-	var missing []any
-	for _, entry := range []struct{ name, value string }{
-		{p.policy.Bind.HostEnv, "127.0.0.1"}, {p.policy.Bind.PortEnv, strconv.Itoa(p.redirect.upstream)},
-	} {
-		found := false
-		for i, v := range list(p.gateway.fields["env"]) {
-			if mapping(v)["name"] == entry.name { // every one: the last would win
-				p.setEnv(p.gateway.path+pointer("env", strconv.Itoa(i)), mapping(v), entry.value)
-				found = true
-			}
-		}
-		if !found {
-			missing = append(missing, object{{"name", entry.name}, {"value", entry.value}})
-		}
-	}
-	p.appendAll(p.gateway.path, "env", missing...)
-	return nil
-}
-
-// setEnv gives an environment entry a literal value, in the place of what it had.
-func (p *plan) setEnv(path string, entry map[string]any, value string) {
-	if _, present := entry["valueFrom"]; present {
-		p.edits = append(p.edits, edit{path: path + pointer("valueFrom"), replace: true, rename: "value", value: value})
-		return
-	}
-	p.set(path, "value", value)
 }

@@ -53,6 +53,7 @@ type Change struct {
 	edits      []edit
 	redirect   redirect
 	mode       string
+	annotated  bool // the mode is the annotation's
 }
 
 // Pod says how to inject the sidecar into a Pod, given as decoded JSON or YAML with metadata and spec. Annotations of
@@ -66,7 +67,8 @@ func Pod(pod map[string]any, o Options) (Change, error) {
 }
 
 func decide(pod map[string]any, o Options) (Change, error) {
-	o, err := o.annotated(mapping(pod, "metadata", "annotations"))
+	annotations := mapping(pod, "metadata", "annotations")
+	o, err := o.annotated(annotations)
 	if err != nil {
 		return Change{}, err
 	}
@@ -77,7 +79,21 @@ func decide(pod map[string]any, o Options) (Change, error) {
 	if err := p.make(); err != nil {
 		return Change{}, err
 	}
-	return Change{Operations: operations(p.edits), Notes: p.notes, edits: p.edits, redirect: p.redirect, mode: o.mode()}, nil
+	return Change{
+		Operations: patch(p.edits), Notes: p.notes, edits: p.edits, redirect: p.redirect,
+		mode: o.mode(), annotated: annotations[annotationMode] == o.Mode && o.Mode != "",
+	}, nil
+}
+
+// patch is what the webhook answers: null, in JSON Patch, is no value.
+func patch(edits []edit) []Operation {
+	ops := operations(edits)
+	for i, op := range ops {
+		if op.Op == "replace" && op.Value == nil {
+			ops[i].Op = "remove"
+		}
+	}
+	return ops
 }
 
 // plan collects the edits of one Pod.
@@ -111,11 +127,11 @@ func (p *plan) make() (err error) {
 	if p.gateway, err = p.findGateway(); err != nil {
 		return err
 	}
-	if p.redirect, err = p.findRedirect(); err != nil {
+	if err = p.findRedirect(); err != nil {
 		return err
 	}
 	p.admin = p.free(4446)
-	for _, step := range []func() error{p.moveGateway, p.rewriteProbes, p.keepGatewayUntilDrained, p.addSidecar, p.annotate} {
+	for _, step := range []func() error{p.guardAll, p.ownHostPort, p.moveGateway, p.rewriteProbes, p.keepGatewayUntilDrained, p.addSidecar, p.annotate} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -124,7 +140,7 @@ func (p *plan) make() (err error) {
 }
 
 // injected tells whether the Pod has envgate's sidecar. A container that only calls itself envgate is an error, and so is
-// a sidecar that no gateway was moved for: traffic would miss it.
+// a sidecar that the gateway was not moved for: traffic would miss it.
 func (p *plan) injected() (bool, error) {
 	i := slices.IndexFunc(containers(p.pod), func(c container) bool { return c.name() == sidecarName })
 	if i < 0 {
@@ -134,11 +150,16 @@ func (p *plan) injected() (bool, error) {
 		return false, fmt.Errorf("container envgate: image %q is not %s: rename that container, or name its image by --image or the annotation %s",
 			authz.Printable(image), repository(p.Image), annotationImage)
 	}
-	host := or(p.policy.Bind.HostEnv, "HOST")
-	moved := slices.ContainsFunc(containers(p.pod), func(c container) bool { value, _ := literalOf(c, host); return value == "127.0.0.1" })
-	if p.Options.redirect() == RedirectPort && !moved {
-		return false, fmt.Errorf("container envgate is there, but no container has %s=127.0.0.1: traffic would miss it: take it out and inject again, or set the annotation %s: %s",
-			host, annotationRedirect, RedirectManual)
+	if p.Options.redirect() != RedirectPort {
+		return true, nil
+	}
+	gateway, err := p.findGateway()
+	if err != nil {
+		return false, fmt.Errorf("container envgate is there, but not for whom: %w", err)
+	}
+	if host, _ := literalOf(gateway, p.hostVariable()); host != "127.0.0.1" {
+		return false, fmt.Errorf("container envgate is there, but container %s has no %s=127.0.0.1: traffic would miss it: take it out and inject again, or set the annotation %s: %s",
+			gateway, p.hostVariable(), annotationRedirect, RedirectManual)
 	}
 	return true, nil
 }
@@ -154,6 +175,20 @@ func (p *plan) allowed() error {
 	}
 	if name, _ := mapping(spec, "os")["name"].(string); name == "windows" {
 		return fmt.Errorf("os: windows: envgate runs on Linux nodes only")
+	}
+	return nil
+}
+
+// ownHostPort refuses what the API server would: on the host's network every declared port is a host port, and two plain
+// containers can't have the same.
+func (p *plan) ownHostPort() error {
+	if mapping(p.pod, "spec")["hostNetwork"] != true || !p.Plain {
+		return nil
+	}
+	for _, c := range containers(p.pod) {
+		if !c.init && slices.ContainsFunc(c.ports(), func(port port) bool { return port.number == p.redirect.listen }) {
+			return fmt.Errorf("hostNetwork: true: a plain container can't take port %d, which container %s declares: use a native sidecar, or redirect %s", p.redirect.listen, c, RedirectService)
+		}
 	}
 	return nil
 }

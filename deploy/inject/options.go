@@ -59,10 +59,14 @@ func (o Options) Check() error {
 		return fmt.Errorf("upstream-port: %d: want 1 to 65535", o.UpstreamPort)
 	case o.MemoryLimit != "" && !memory.MatchString(o.MemoryLimit):
 		return fmt.Errorf("memory-limit: %q: want a whole number of Mi or Gi, such as 128Mi", authz.Printable(o.MemoryLimit))
-	case megabytes(o.memoryLimit()) < 32:
-		return fmt.Errorf("memory-limit: %q: want at least 32Mi, which is requested", o.MemoryLimit)
+	case quantity(o.memoryLimit()) < quantity(memoryRequest):
+		return fmt.Errorf("memory-limit: %q: want at least %s, which is requested", o.MemoryLimit, memoryRequest)
+	case o.UpstreamPort != 0 && o.redirect() != RedirectManual:
+		return fmt.Errorf("upstream-port: %d: want redirect manual with it: only a gateway that its owner moved has one", o.UpstreamPort)
 	case o.CPULimit != "" && !cpu.MatchString(o.CPULimit):
 		return fmt.Errorf("cpu-limit: %q: want cores or milli-cores, such as 1 or 500m", authz.Printable(o.CPULimit))
+	case o.CPULimit != "" && quantity(o.CPULimit) < quantity(cpuRequest):
+		return fmt.Errorf("cpu-limit: %q: want at least %s, which is requested", o.CPULimit, cpuRequest)
 	case o.Secret != "" && !ObjectName(o.Secret):
 		return fmt.Errorf("secret: %q: want the name of a Secret", authz.Printable(o.Secret))
 	case o.Secret != "" && o.envFrom() == "all":
@@ -116,10 +120,16 @@ func (o Options) builtin() string {
 	return ""
 }
 
+// policyKnown tells whether the text of the sidecar's policy is known.
+func (o Options) policyKnown() bool { return o.builtin() != "" || o.PolicyText != nil }
+
+// mountsPolicy tells whether the sidecar reads its policy from a ConfigMap.
+func (o Options) mountsPolicy() bool { return o.builtin() == "" }
+
 // policy is the policy that the sidecar will read. One in a ConfigMap whose text isn't known is taken to bind its
 // gateway as the first built-in policy does.
 func (o Options) policy() (*authz.Policy, error) {
-	if o.builtin() == "" && o.PolicyText != nil {
+	if o.mountsPolicy() && o.PolicyText != nil {
 		p, err := authz.ParsePolicy(o.PolicyText)
 		if err != nil {
 			return nil, fmt.Errorf("policy: ConfigMap %s: policy.yaml: %w", o.Policy, err)
@@ -152,6 +162,9 @@ func (o Options) annotated(annotations map[string]any) (Options, error) {
 		if value, _ := annotations[name].(string); value != "" {
 			*field = value
 		}
+	}
+	if way, _ := annotations[annotationRedirect].(string); way != "" && way != RedirectManual {
+		o.UpstreamPort = 0 // a namespace's, for gateways that were moved
 	}
 	if value, present := annotations[annotationUpstreamPort]; present {
 		port, ok := portNumber(value)

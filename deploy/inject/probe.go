@@ -11,7 +11,7 @@ import (
 var probeKinds = []string{"startup", "readiness", "liveness"}
 
 // rewriteProbes keeps the kubelet's probes of the gateway working. An httpGet on a public path passes through the sidecar
-// as it is. Any other that names the taken port is sent to the admin listener, which runs the original against loopback:
+// as it is, where the policy is known. Any other that names the taken port is sent to the admin listener, which runs the original against loopback:
 // the kubelet has no token, and a tcpSocket would find the sidecar instead of the gateway. An exec probe runs inside the
 // Pod and is left alone.
 func (p *plan) rewriteProbes() error {
@@ -41,14 +41,14 @@ func (p *plan) rewriteProbe(c container, kind string) error {
 			continue
 		}
 		if scheme, _ := action["scheme"].(string); scheme == "HTTPS" {
-			return fmt.Errorf("container %s: %s probe: scheme HTTPS: the gateway speaks TLS on its port, and envgate would answer plain HTTP: let the gateway speak HTTP and end TLS before the Pod", c.name(), kind)
+			return fmt.Errorf("container %s: %s probe: scheme HTTPS: the gateway speaks TLS on its port, and envgate would answer plain HTTP: let the gateway speak HTTP and end TLS before the Pod", c, kind)
 		}
 		path, _ := action["path"].(string)
 		if path == "" {
 			path = "/"
 		}
 		path, _, _ = strings.Cut(path, "?")
-		if way == "httpGet" && p.policy.Public("GET", path) {
+		if way == "httpGet" && p.policyKnown() && p.policy.Public("GET", path) {
 			return nil
 		}
 		original := object{}
@@ -97,7 +97,7 @@ func (p *plan) nameExec(c container, what string, command map[string]any) {
 	for _, v := range list(command["command"]) {
 		if word, _ := v.(string); mentions(word, p.redirect.gateway) {
 			p.note("container %s: %s runs a command that mentions port %d: it asks envgate now; the gateway listens on 127.0.0.1:%d",
-				c.name(), what, p.redirect.gateway, p.redirect.upstream)
+				c, what, p.redirect.gateway, p.redirect.upstream)
 			return
 		}
 	}
@@ -110,7 +110,7 @@ func (p *plan) nameHooks(c container) {
 		p.nameExec(c, hook+" hook", mapping(action, "exec"))
 		for _, way := range []string{"httpGet", "tcpSocket"} {
 			if target := mapping(action, way); target != nil && p.namesGateway(c, target) {
-				p.note("container %s: %s hook goes to port %d: it reaches envgate now, without a token", c.name(), hook, p.redirect.gateway)
+				p.note("container %s: %s hook goes to port %d: it reaches envgate now, without a token", c, hook, p.redirect.gateway)
 			}
 		}
 	}

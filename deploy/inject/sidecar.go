@@ -1,8 +1,10 @@
 package inject
 
 import (
-	"slices"
+	"fmt"
 	"strconv"
+
+	"envgate/authz"
 )
 
 const (
@@ -13,11 +15,11 @@ const (
 // addSidecar appends the sidecar: a native one (KEP-753) last among the init containers, so that it starts before the
 // gateway and ends after it, or a plain one.
 func (p *plan) addSidecar() error {
-	envFrom, env, err := p.environment()
+	mounts, err := p.mounts()
 	if err != nil {
 		return err
 	}
-	mounts, err := p.mounts()
+	envFrom, env, err := p.environment(mounts)
 	if err != nil {
 		return err
 	}
@@ -39,14 +41,11 @@ func (p *plan) addSidecar() error {
 	add("startupProbe", append(p.ask("/livez"), field{"periodSeconds", 1}, field{"failureThreshold", 30}))
 	add("readinessProbe", append(p.ask("/readyz"), field{"periodSeconds", 5}))
 	add("lifecycle", object{{"preStop", object{{"exec", object{{"command", []any{"/envgate", "drain"}}}}}}})
-	limits := object{}
-	if p.CPULimit != "" {
-		limits = append(limits, field{"cpu", p.CPULimit})
+	requests, limits := p.resources()
+	if err := p.makeRoom(requests, limits); err != nil {
+		return err
 	}
-	add("resources", object{
-		{"requests", object{{"cpu", "10m"}, {"memory", "32Mi"}}},
-		{"limits", append(limits, field{"memory", p.memoryLimit()})},
-	})
+	add("resources", object{{"requests", requests}, {"limits", limits}})
 	security := object{
 		{"allowPrivilegeEscalation", false},
 		{"capabilities", object{{"drop", []any{"ALL"}}}},
@@ -57,9 +56,11 @@ func (p *plan) addSidecar() error {
 		security = append(security, field{"runAsUser", 65532}) // the Pod says root: the sidecar would inherit it and not start
 	}
 	add("securityContext", append(security, field{"seccompProfile", object{{"type", "RuntimeDefault"}}}))
-	if p.Policy != "" && p.builtin() == "" {
+	if p.mountsPolicy() {
 		mounts = append(mounts, object{{"name", policyVolume}, {"mountPath", policyFolder}, {"readOnly", true}})
-		p.addPolicyVolume()
+		if err := p.addPolicyVolume(); err != nil {
+			return err
+		}
 	}
 	if len(mounts) > 0 {
 		add("volumeMounts", mounts)
@@ -69,8 +70,7 @@ func (p *plan) addSidecar() error {
 		key = "containers"
 	}
 	p.appendAll("/spec", key, c)
-	p.allowLowPort()
-	return nil
+	return p.allowLowPort()
 }
 
 // ask is how the kubelet asks the sidecar: by its own command, which needs no open admin port, or by HTTP.
@@ -85,31 +85,50 @@ func (p *plan) ask(path string) object {
 	return object{{"exec", object{{"command", command}}}}
 }
 
-func (p *plan) addPolicyVolume() {
+func (p *plan) addPolicyVolume() error {
 	if p.PolicyText == nil {
 		p.note("the Pod needs ConfigMap %s with the key policy.yaml in its namespace", p.Policy)
 	}
 	for _, v := range list(mapping(p.pod, "spec")["volumes"]) {
-		if mapping(v)["name"] == policyVolume {
-			return
+		if mapping(v)["name"] != policyVolume {
+			continue
 		}
+		if mapping(v, "configMap")["name"] != p.Policy {
+			return fmt.Errorf("volume %s: is there, and isn't ConfigMap %s, which holds the policy: rename it", policyVolume, p.Policy)
+		}
+		return nil
 	}
 	p.appendAll("/spec", "volumes", object{{"name", policyVolume}, {"configMap", object{{"name", p.Policy}}}})
+	return nil
 }
 
-// allowLowPort lets a process without privileges listen below 1024, by a sysctl that every Pod may set.
-func (p *plan) allowLowPort() {
+// allowLowPort lets a process without privileges listen below 1024, by a sysctl that every Pod with a network of its own
+// may set.
+func (p *plan) allowLowPort() error {
 	const sysctl = "net.ipv4.ip_unprivileged_port_start"
-	spec := mapping(p.pod, "spec")
-	settings := list(mapping(spec, "securityContext")["sysctls"])
-	given := slices.ContainsFunc(settings, func(v any) bool { return mapping(v)["name"] == sysctl })
-	if p.redirect.listen >= 1024 || spec["hostNetwork"] == true || given {
-		return
+	spec, port := mapping(p.pod, "spec"), p.redirect.listen
+	if port >= 1024 {
+		return nil
 	}
-	item := object{{"name", sysctl}, {"value", strconv.Itoa(p.redirect.listen)}}
+	if spec["hostNetwork"] == true {
+		return fmt.Errorf("port %d: envgate has no privileges, and on the host's network it can't be given ports below 1024: give the gateway a higher one", port)
+	}
+	for _, v := range list(mapping(spec, "securityContext")["sysctls"]) {
+		m := mapping(v)
+		if m["name"] != sysctl {
+			continue
+		}
+		value, _ := m["value"].(string)
+		if start, err := strconv.Atoi(value); err != nil || start > port {
+			return fmt.Errorf("sysctl %s: %q: keeps envgate, which has no privileges, from port %d: set it to \"%d\" or less, or give the gateway a port above", sysctl, authz.Printable(value), port, port)
+		}
+		return nil
+	}
+	item := object{{"name", sysctl}, {"value", strconv.Itoa(port)}}
 	if mapping(spec, "securityContext") == nil {
 		p.addAll("/spec", "securityContext", object{{"sysctls", []any{item}}})
-		return
+		return nil
 	}
 	p.appendAll("/spec/securityContext", "sysctls", item)
+	return nil
 }

@@ -83,7 +83,7 @@ func TestDecisions(t *testing.T) {
 		{"an annotation of the namespace that is no port", "badport", gatewayPod, "denied", "namespace badport: annotation envgate/upstream-port: ?http?: want a port", ""},
 		{"injection that isn't possible", "gateways", strings.Replace(gatewayPod, `"spec": {`, `"spec": {"hostNetwork": true, `, 1), "denied", "hostNetwork: true: the gateway's loopback", ""},
 		{"a Pod that has its sidecar", "gateways", withSidecar(`{"name": "HOST", "value": "127.0.0.1"}`), "skipped", "has its sidecar already", ""},
-		{"a sidecar that traffic misses", "gateways", withSidecar(`{"name": "HOST", "value": "0.0.0.0"}`), "denied", "no container has HOST=127.0.0.1: traffic would miss it", ""},
+		{"a sidecar that traffic misses", "gateways", withSidecar(`{"name": "HOST", "value": "0.0.0.0"}`), "denied", "container mcp-context-forge has no HOST=127.0.0.1: traffic would miss it", ""},
 		{"a redirection of Services", "gateways", strings.Replace(gatewayPod, `"labels": {`, `"annotations": {"envgate/redirect": "service"}, "labels": {`, 1), "denied", "redirect service: needs the Services", ""},
 		{"a Pod without containers", "gateways", `{"metadata": {"labels": {"envgate/inject": "enabled"}}, "spec": null}`, "denied", "spec: missing", ""},
 		{"no Pod at all", "gateways", `null`, "error", "object: missing, or not a Pod", ""},
