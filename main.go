@@ -206,8 +206,16 @@ func (p *program) serve(*cli.Context) error {
 		return failure{exitUsage, strictError(ws)}
 	}
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
-	if err := proxy.NewServer(c, build(), newLogger(c, p.stderr)).Run(signals); err != nil {
+	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
+	server := proxy.NewServer(c, build(), newLogger(c, p.stderr))
+	server.ReloadBy(func() (*authz.Config, error) {
+		c, err := authz.Parse(authz.Source{Flags: p.flags, Environ: p.environ})
+		if err == nil && c.Strict && len(c.Warnings()) > 0 {
+			err = strictError(c.Warnings())
+		}
+		return c, err
+	})
+	if err := server.Run(signals); err != nil {
 		return failure{exitWrong, err}
 	}
 	return nil

@@ -70,6 +70,7 @@ type Config struct {
 	UnknownSettings []string // ENVGATE_* names that are no setting
 
 	Origins []Origin // every setting with where its value came from, for check
+	files   []string
 	keys    *keySet
 	own     terms
 	trusted map[string]*trusted // by iss
@@ -231,6 +232,9 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 			bad("%w", err)
 		}
 		c.keys = keys
+		if !symmetric(c.Algorithm) {
+			c.files = append(c.files, c.PublicKeyPath)
+		}
 	}
 	if c.Secret.IsSet() && string(c.Secret.bytes) == string(c.AdditionalSecret.bytes) {
 		bad("ENVGATE_ADDITIONAL_SECRET_KEY: the same as JWT_SECRET_KEY: want the other secret of the rotation, or unset")
@@ -272,6 +276,7 @@ func (c *Config) secretOrFile(raw map[string]string, name string, bad func(strin
 			bad("%s: %q: %w", where, shown, errors.Unwrap(err))
 			return Secret{}
 		}
+		c.files = append(c.files, path)
 		value = string(b)
 		if line, ok := strings.CutSuffix(value, "\n"); ok {
 			value = strings.TrimSuffix(line, "\r")

@@ -144,8 +144,8 @@ func (p *pemKeys) Keys(_ context.Context, _, algorithm string) (found []crypto.P
 // Status tells how many keys there are, and when they were read.
 func (p *pemKeys) Status() jwks.Status { return jwks.Status{Keys: len(p.keys), Fetched: p.read} }
 
-// source opens where an issuer's keys come from. Nothing is fetched yet.
-func (t *TrustedIssuer) source() (keySource, error) {
+// source opens where an issuer's keys come from, and gives the certificates that a fetch trusts. Nothing is fetched yet.
+func (t *TrustedIssuer) source() (_ keySource, roots string, err error) {
 	if len(t.PublicKeys) == 0 {
 		o := jwks.Options{
 			Issuer: t.Issuer, URL: t.JWKSURL, DiscoveryURL: t.DiscoveryURL, Algorithms: t.Algorithms, InsecureHTTP: t.InsecureHTTP,
@@ -154,27 +154,28 @@ func (t *TrustedIssuer) source() (keySource, error) {
 		if t.CAFile != "" {
 			text, err := os.ReadFile(t.CAFile)
 			if err != nil {
-				return nil, fmt.Errorf("ca_file: %q: %w", Printable(t.CAFile), errors.Unwrap(err))
+				return nil, "", fmt.Errorf("ca_file: %q: %w", Printable(t.CAFile), errors.Unwrap(err))
 			}
 			o.Roots = x509.NewCertPool()
 			if !o.Roots.AppendCertsFromPEM(text) {
-				return nil, fmt.Errorf("ca_file: %q: holds no PEM certificate", Printable(t.CAFile))
+				return nil, "", fmt.Errorf("ca_file: %q: holds no PEM certificate", Printable(t.CAFile))
 			}
+			roots = string(text)
 		}
-		return jwks.New(o), nil
+		return jwks.New(o), roots, nil
 	}
 	p := &pemKeys{read: time.Now()}
 	for _, path := range t.PublicKeys {
 		key, err := readAnyPublicKey(path)
 		if err != nil {
-			return nil, fmt.Errorf("public_keys: %w", err)
+			return nil, "", fmt.Errorf("public_keys: %w", err)
 		}
 		if !slices.ContainsFunc(t.Algorithms, func(a string) bool { return fits(path, key, a) == nil }) {
-			return nil, fmt.Errorf("public_keys: %q: a key for none of %s", Printable(path), strings.Join(t.Algorithms, ", "))
+			return nil, "", fmt.Errorf("public_keys: %q: a key for none of %s", Printable(path), strings.Join(t.Algorithms, ", "))
 		}
 		p.keys = append(p.keys, key)
 	}
-	return p, nil
+	return p, "", nil
 }
 
 // terms are what the claims of one issuer's tokens must fulfil.
@@ -191,6 +192,7 @@ type trusted struct {
 	TrustedIssuer
 	terms terms
 	keys  keySource
+	roots string // the certificates of ca_file
 }
 
 // trust opens the keys of the policy's issuers, and writes down the terms of each.
@@ -201,7 +203,7 @@ func (c *Config) trust() error {
 		if t.Issuer == c.Issuer {
 			return fmt.Errorf("issuers[%d] %s: is JWT_ISSUER, whose keys are settings: want another issuer", i, Printable(t.Issuer))
 		}
-		keys, err := t.source()
+		keys, roots, err := t.source()
 		if err != nil {
 			return fmt.Errorf("issuers[%d] %s: %w", i, Printable(t.Issuer), err)
 		}
@@ -209,7 +211,11 @@ func (c *Config) trust() error {
 		if t.Environment == environmentCheck {
 			of.rule = c.Rule
 		}
-		c.trusted[t.Issuer] = &trusted{t, of, keys}
+		c.trusted[t.Issuer] = &trusted{t, of, keys, roots}
+		c.files = append(c.files, t.PublicKeys...)
+		if t.CAFile != "" {
+			c.files = append(c.files, t.CAFile)
+		}
 	}
 	return nil
 }

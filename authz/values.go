@@ -219,6 +219,9 @@ func upstream(c *Config, v string) error {
 func policy(c *Config, v string) (err error) {
 	c.PolicyName = v
 	c.Policy, err = LoadPolicy(v)
+	if !slices.Contains(BuiltinPolicies(), v) {
+		c.files = append(c.files, v)
+	}
 	return err
 }
 

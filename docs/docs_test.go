@@ -114,7 +114,7 @@ func goList(t *testing.T, args ...string) []string {
 // TestImportsGoOneWay holds the house together: authz <- metrics <- proxy <- deploy <- main, where deploy is a folder of
 // packages that only the injector's text and its webhook share.
 func TestImportsGoOneWay(t *testing.T) {
-	order := []string{"envgate/authz", "envgate/metrics", "envgate/proxy", "envgate/deploy/demo", "envgate/deploy/inject", "envgate/deploy/webhook", "envgate/deploy", "envgate"}
+	order := []string{"envgate/authz/jwks", "envgate/authz", "envgate/metrics", "envgate/proxy", "envgate/deploy/demo", "envgate/deploy/inject", "envgate/deploy/webhook", "envgate/deploy", "envgate"}
 	for _, line := range goList(t, "-f", "{{$p := .ImportPath}}{{range .Imports}}{{$p}} {{.}}\n{{end}}", "./...") {
 		from, to, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if i, j := slices.Index(order, from), slices.Index(order, to); i >= 0 && j >= i {
@@ -151,7 +151,7 @@ func TestTheShippedModulesCanBeRecited(t *testing.T) {
 		}
 	}
 	slices.Sort(direct)
-	want := []string{"github.com/goccy/go-yaml", "github.com/golang-jwt/jwt/v5", "github.com/prometheus/client_golang", "github.com/urfave/cli/v2"}
+	want := []string{"github.com/fsnotify/fsnotify", "github.com/go-jose/go-jose/v4", "github.com/goccy/go-yaml", "github.com/golang-jwt/jwt/v5", "github.com/prometheus/client_golang", "github.com/urfave/cli/v2"}
 	if !slices.Equal(direct, want) {
 		t.Errorf("shipped modules:\n%s\nwant:\n%s", strings.Join(direct, "\n"), strings.Join(want, "\n"))
 	}

@@ -35,6 +35,11 @@ type Metrics struct {
 	streamsOpen       *prometheus.GaugeVec
 	streamDuration    *prometheus.HistogramVec
 	keys              *prometheus.GaugeVec
+	fetchFailures     *prometheus.CounterVec
+	fetchSuccess      *prometheus.GaugeVec
+	reloads           *prometheus.CounterVec
+	reloadSuccessful  prometheus.Gauge
+	reloadSuccess     prometheus.Gauge
 	additionalKey     prometheus.Counter
 	ready             prometheus.Gauge
 	suppressed        prometheus.Counter
@@ -68,6 +73,11 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.streamsOpen = m.gauges("envgate_streams_open", "Open streams by kind.", "kind")
 	m.streamDuration = m.histograms("envgate_stream_duration_seconds", "How long streams stayed open, by kind.", []float64{1, 10, 60, 300, 900, 3600, 14400, 86400}, "kind")
 	m.keys = m.gauges("envgate_keys", "Usable keys by issuer.", "issuer")
+	m.fetchFailures = m.counters("envgate_key_fetch_failures_total", "Failed fetches of a further issuer's keys, by issuer.", "issuer")
+	m.fetchSuccess = m.gauges("envgate_key_fetch_success_timestamp_seconds", "When a further issuer's keys were last fetched; absent until they are.", "issuer")
+	m.reloads = m.counters("envgate_reloads_total", "Reloads of the configuration's files, by result.", "result")
+	m.reloadSuccessful = m.gauge("envgate_last_reload_successful", "1 if the last reload, or the start, was successful.")
+	m.reloadSuccess = m.gauge("envgate_last_reload_success_timestamp_seconds", "When the configuration was last read successfully.")
 	m.additionalKey = m.counter("envgate_tokens_verified_by_additional_key_total", "Tokens that only the additional key verified. When flat, the rotation is over.")
 	m.ready = m.gauge("envgate_ready", "1 while the sidecar is ready.")
 	m.suppressed = m.counter("envgate_log_lines_suppressed_total", "Log lines left out to bound the log's volume.")
@@ -117,6 +127,12 @@ func (m *Metrics) preset() {
 	m.verified.WithLabelValues(issuer)
 	m.withoutEnv.WithLabelValues(issuer)
 	m.keys.WithLabelValues(issuer)
+	m.Issuers(c)
+	for _, result := range []string{"success", "failure"} {
+		m.reloads.WithLabelValues(result)
+	}
+	m.reloadSuccessful.Set(1)
+	m.reloadSuccess.SetToCurrentTime()
 	for _, check := range authz.Checks {
 		m.warnings.WithLabelValues(check)
 	}

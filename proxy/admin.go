@@ -43,9 +43,13 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 		code, text = http.StatusServiceUnavailable, because+"\n"
 	}
 	if r.URL.Query().Has("verbose") {
+		c := s.proxy.config()
 		mark := map[bool]string{true: "ok", false: "failed"}
 		text = fmt.Sprintf("configuration: ok\nkeys: %s (%d of %s)\ndraining: %v\nready: %v\n",
-			mark[s.config.KeyCount() > 0], s.config.KeyCount(), authz.Printable(s.config.Issuer), s.proxy.draining.Load(), because == "")
+			mark[c.KeyCount() > 0], c.KeyCount(), authz.Printable(c.Issuer), s.proxy.draining.Load(), because == "")
+		for _, i := range c.IssuerKeys() { // whose lack refuses only their own tokens
+			text += fmt.Sprintf("issuer %s: %s (%d keys)\n", authz.Printable(i.Issuer), mark[i.Keys > 0], i.Keys)
+		}
 	}
 	plainText(w, code, text)
 }

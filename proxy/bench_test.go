@@ -96,7 +96,7 @@ func BenchmarkRemember(b *testing.B) {
 	p := New(c, metrics.New(c, metrics.Build{}), slog.New(slog.DiscardHandler))
 	r := httptest.NewRequest(http.MethodGet, "/servers/12/tools", nil)
 	r.Header.Set("Authorization", "Bearer "+token(b, jwt.MapClaims{"env": "staging"}))
-	d := p.guard.Check(r)
+	d := p.rules.Load().guard.Check(r)
 	if d.Reason != authz.Environment {
 		b.Fatal(d.Reason)
 	}

@@ -19,7 +19,7 @@ func (e *exchange) watchBody(out *http.Request) {
 		if e.r.Trailer == nil {
 			e.r.Trailer = http.Header{} // undeclared trailers are merged into it
 		}
-		e.p.headers.stripTrailers(e.r.Trailer)
+		e.rules.headers.stripTrailers(e.r.Trailer)
 		out.Trailer = e.r.Trailer
 	}
 	out.Body = &requestBody{out.Body, e}
@@ -29,7 +29,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	switch {
 	case errors.Is(err, io.EOF):
-		b.e.p.headers.stripTrailers(b.e.r.Trailer)
+		b.e.rules.headers.stripTrailers(b.e.r.Trailer)
 	case err != nil:
 		b.e.badBody.Store(true)
 	}

@@ -14,13 +14,11 @@ import (
 
 // Proxy is the traffic handler.
 type Proxy struct {
-	config   *authz.Config
-	guard    *authz.Guard
+	rules    atomic.Pointer[rules]
 	metrics  *metrics.Metrics
 	log      *decisionLog
 	recent   recent
 	upstream *upstream
-	headers  headerRules
 	streams  *streams
 	warnings *warnings
 	draining atomic.Bool
@@ -28,20 +26,33 @@ type Proxy struct {
 
 // New returns the handler for one configuration.
 func New(c *authz.Config, m *metrics.Metrics, log *slog.Logger) *Proxy {
-	return &Proxy{
-		config: c, guard: authz.New(c), metrics: m,
-		log: newDecisionLog(log, m, c.AccessLog), upstream: newUpstream(c, log, m), headers: newHeaderRules(c),
+	p := &Proxy{
+		metrics: m, log: newDecisionLog(log, m, c.AccessLog), upstream: newUpstream(c, log, m),
 		streams: newStreams(m), warnings: newWarnings(c, m, log),
 	}
+	p.rules.Store(newRules(c))
+	return p
 }
+
+// rules are what one request is judged and changed by. A reload replaces them at once; requests under way keep theirs.
+type rules struct {
+	config  *authz.Config
+	guard   *authz.Guard
+	headers headerRules
+}
+
+func newRules(c *authz.Config) *rules { return &rules{c, authz.New(c), newHeaderRules(c)} }
+
+// config is the configuration in force.
+func (p *Proxy) config() *authz.Config { return p.rules.Load().config }
 
 // ServeHTTP checks, counts, logs, then refuses or forwards.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e := &exchange{p: p, w: w, r: r, started: time.Now()}
+	e := &exchange{p: p, rules: p.rules.Load(), w: w, r: r, started: time.Now()}
 	p.metrics.InFlight(1)
 	defer p.metrics.InFlight(-1)
 
-	e.decision = p.guard.Check(r)
+	e.decision = e.rules.guard.Check(r)
 	p.metrics.Decided(e.decision, time.Since(e.started))
 	p.log.decision(r, &e.decision)
 	p.remember(r, &e.decision)

@@ -116,7 +116,7 @@ func (e *exchange) own(status int) {
 // allowOrigin lets browser code of a configured origin read the answer, as the gateway's own CORS settings would
 // (Fetch standard, section 3.3). The match is exact.
 func (e *exchange) allowOrigin(h http.Header) {
-	c := e.p.config
+	c := e.rules.config
 	if !c.CORS {
 		return
 	}

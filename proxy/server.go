@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"envgate/authz"
@@ -24,6 +25,9 @@ type Server struct {
 	traffic *http.Server
 	admin   *http.Server
 	created time.Time // keys are read then, too
+	keepers *keepers
+	watcher *watcher
+	load    Load // nil: nothing is reloaded
 
 	trafficAddress, adminAddress net.Addr
 
@@ -43,7 +47,10 @@ const (
 func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 	m := metrics.New(c, b)
 	m.Keys(c.Issuer, c.KeyCount())
-	s := &Server{config: c, proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{})}
+	s := &Server{
+		config: c, proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{}),
+		keepers: newKeepers(m, logger), watcher: newWatcher(),
+	}
 	quiet := quietLog(logger, m)
 	log.SetFlags(0)
 	log.SetOutput(quiet.Writer()) // net/http's transport has no logger of its own
@@ -76,6 +83,7 @@ func (s *Server) Start() error {
 		return fmt.Errorf("ENVGATE_ADMIN_LISTEN: %w", err)
 	}
 	s.trafficAddress, s.adminAddress = traffic.Addr(), admin.Addr()
+	s.keepers.keep(s.config)
 	go s.serve(s.traffic, traffic)
 	go s.serve(s.admin, admin)
 	s.proxy.warnings.checkExposure()
@@ -102,23 +110,18 @@ func (s *Server) Metrics() *metrics.Metrics { return s.proxy.metrics }
 // Warnings returns the active configuration warnings.
 func (s *Server) Warnings() []authz.Warning { return s.proxy.warnings.list() }
 
-// Run serves until a signal arrives, then drains and stops. A second signal cuts the delay short.
+// ReloadBy says how the configuration is read anew, when one of its files changes or a SIGHUP arrives. It is called
+// before Run.
+func (s *Server) ReloadBy(load Load) { s.load = load }
+
+// Run serves until a signal arrives, then drains and stops. A second signal cuts the delay short; SIGHUP reloads.
 func (s *Server) Run(signals <-chan os.Signal) error {
+	s.watcher.follow(s.config.Files())
+	s.watcher.changed()
 	if err := s.Start(); err != nil {
 		return err
 	}
-	ticker := time.NewTicker(exposureInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			s.proxy.warnings.checkExposure()
-			continue
-		case sig := <-signals:
-			s.log.Info("stopping", "signal", sig.String())
-		}
-		break
-	}
+	s.serveUntil(signals)
 	if !s.proxy.draining.Load() { // a signal after a drain skips the delay
 		s.Drain()
 		select {
@@ -128,6 +131,37 @@ func (s *Server) Run(signals <-chan os.Signal) error {
 	}
 	s.Stop()
 	return nil
+}
+
+// serveUntil watches over the running sidecar until a signal to stop arrives.
+func (s *Server) serveUntil(signals <-chan os.Signal) {
+	ticker := time.NewTicker(exposureInterval)
+	defer ticker.Stop()
+	settled := time.NewTimer(settle)
+	defer settled.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			s.proxy.warnings.checkExposure()
+			s.reloadIfChanged() // the kernel may have told nothing
+		case <-s.watcher.events():
+			settled.Reset(settle)
+		case <-s.watcher.errors(): //nolint:errcheck // whatever it is, something may have changed
+			settled.Reset(settle)
+		case <-settled.C:
+			s.reloadIfChanged()
+		case sig := <-signals:
+			if sig == syscall.SIGHUP {
+				if s.load != nil {
+					s.watcher.changed()
+					s.reload()
+				}
+				continue
+			}
+			s.log.Info("stopping", "signal", sig.String())
+			return
+		}
+	}
 }
 
 // Drain makes the sidecar unready at once, and ends the streams when the delay has passed. It goes on serving, with
@@ -166,6 +200,8 @@ func (s *Server) Stop() {
 	}
 	_ = s.admin.Close()
 	s.proxy.upstream.transport.CloseIdleConnections()
+	s.keepers.stop()
+	s.watcher.close()
 	s.log.Info("stopped")
 }
 
@@ -176,7 +212,7 @@ func (s *Server) notReadyBecause() string {
 	switch {
 	case s.proxy.draining.Load():
 		return "draining"
-	case s.config.KeyCount() == 0 && s.config.Mode != authz.ModeReport:
+	case s.proxy.config().KeyCount() == 0 && s.config.Mode != authz.ModeReport:
 		return "no key"
 	}
 	return ""

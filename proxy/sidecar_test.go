@@ -102,10 +102,23 @@ type sidecar struct {
 	config      *authz.Config
 	addr, admin string
 	logs        *logBuffer
+	environ     []string
 }
 
 // startSidecar starts envgate before an upstream, with settings as NAME=VALUE on top of a production environment.
 func startSidecar(t testing.TB, upstream string, settings ...string) *sidecar {
+	t.Helper()
+	s := newSidecar(t, upstream, settings...)
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	s.addr, s.admin = s.Addresses()
+	return s
+}
+
+// newSidecar makes one that doesn't listen yet.
+func newSidecar(t testing.TB, upstream string, settings ...string) *sidecar {
 	t.Helper()
 	environ := append([]string{
 		"JWT_SECRET_KEY=" + testSecret, "ENVGATE_ENVIRONMENT=production", "ENVGATE_LISTEN=127.0.0.1:0", "ENVGATE_ADMIN_LISTEN=127.0.0.1:0",
@@ -115,13 +128,8 @@ func startSidecar(t testing.TB, upstream string, settings ...string) *sidecar {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &sidecar{t: t, config: c, logs: &logBuffer{}}
+	s := &sidecar{t: t, config: c, logs: &logBuffer{}, environ: environ}
 	s.Server = NewServer(c, metrics.Build{Version: "test"}, slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug})))
-	if err := s.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Stop)
-	s.addr, s.admin = s.Addresses()
 	return s
 }
 

@@ -42,7 +42,7 @@ type tokenCounts struct {
 }
 
 func (s *Server) status(b metrics.Build) status {
-	c, counts := s.config, s.proxy.metrics.Read()
+	c, counts := s.proxy.config(), s.proxy.metrics.Read()
 	because := s.notReadyBecause()
 	missing := "allow"
 	if c.DenyMissing {

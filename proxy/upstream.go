@@ -66,6 +66,7 @@ func (b *bufferPool) Put(p []byte) { b.pool.Put(&p) }
 // exchange is one request on its way through: ReverseProxy's hooks are its methods, so that they know the decision.
 type exchange struct {
 	p        *Proxy
+	rules    *rules
 	w        http.ResponseWriter
 	r        *http.Request
 	decision authz.Decision
@@ -101,12 +102,12 @@ func (e *exchange) rewrite(pr *httputil.ProxyRequest) {
 	out.URL.Scheme, out.URL.Host = e.p.upstream.url.Scheme, e.p.upstream.url.Host
 	out.Host = e.r.Host
 	out.URL.RawQuery = forward.RawQuery
-	setHeader(out.Header, e.p.config.AuthHeader, forward.AuthHeader)
+	setHeader(out.Header, e.rules.config.AuthHeader, forward.AuthHeader)
 	setHeader(out.Header, "Cookie", forward.Cookie)
-	if e.p.config.AuthHeader != "Authorization" {
+	if e.rules.config.AuthHeader != "Authorization" {
 		setHeader(out.Header, "Authorization", forward.Authorization)
 	}
-	e.p.headers.apply(e.r, out)
+	e.rules.headers.apply(e.r, out)
 	if e.r.ContentLength != 0 && out.Body != nil {
 		e.watchBody(out)
 	}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -59,6 +60,23 @@ func (w *warnings) clear(check string) {
 			w.metrics.Warn(check, false)
 			w.log.Info("a configuration warning is over", "check", check)
 			return
+		}
+	}
+}
+
+// reconsider raises and clears what the configuration itself warns of; what only the running process sees stays.
+func (w *warnings) reconsider(c *authz.Config) {
+	now := c.Warnings()
+	for _, warning := range now {
+		w.raise(warning)
+	}
+	for _, active := range w.list() {
+		switch active.Check {
+		case authz.ForwardedIgnored, authz.BaseKeySeen, authz.UpstreamExposed:
+			continue
+		}
+		if !slices.ContainsFunc(now, func(a authz.Warning) bool { return a.Check == active.Check }) {
+			w.clear(active.Check)
 		}
 	}
 }

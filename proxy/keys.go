@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"envgate/authz"
+	"envgate/authz/jwks"
+	"envgate/metrics"
+)
+
+// keepers keep the key sets of further issuers fetched, and say how that goes.
+type keepers struct {
+	metrics *metrics.Metrics
+	log     *slog.Logger
+	running map[*jwks.Set]context.CancelFunc
+}
+
+func newKeepers(m *metrics.Metrics, log *slog.Logger) *keepers {
+	return &keepers{metrics: m, log: log, running: map[*jwks.Set]context.CancelFunc{}}
+}
+
+// keep runs the key sets of a configuration, and stops those that it no longer has.
+func (k *keepers) keep(c *authz.Config) {
+	k.metrics.Issuers(c)
+	wanted := map[*jwks.Set]bool{}
+	for issuer, set := range c.Fetched() {
+		wanted[set] = true
+		if k.running[set] == nil {
+			ctx, stop := context.WithCancel(context.Background())
+			k.running[set] = stop
+			go set.Run(ctx, k.reporter(issuer))
+		}
+	}
+	for set, stop := range k.running {
+		if !wanted[set] {
+			stop()
+			delete(k.running, set)
+		}
+	}
+}
+
+func (k *keepers) stop() {
+	for _, stop := range k.running {
+		stop()
+	}
+}
+
+// repeatAfter is how long the same failure isn't logged again.
+const repeatAfter = time.Minute
+
+// reporter counts what the fetches of one issuer come to, and logs what is new.
+func (k *keepers) reporter(issuer string) func(jwks.Status, error) {
+	var last string
+	var logged time.Time
+	return func(s jwks.Status, err error) {
+		k.metrics.Fetched(issuer, s, err)
+		switch {
+		case err == nil && (last != "" || logged.IsZero()):
+			k.log.Info("keys fetched", "issuer", authz.Printable(issuer), "keys", s.Keys)
+			last, logged = "", time.Now()
+		case err != nil && (err.Error() != last || time.Since(logged) >= repeatAfter):
+			k.log.Warn("keys can't be fetched", "issuer", authz.Printable(issuer), "error", err.Error(), "keys", s.Keys)
+			last, logged = err.Error(), time.Now()
+		}
+	}
+}

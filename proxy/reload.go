@@ -1,0 +1,41 @@
+package proxy
+
+import (
+	"strings"
+	"time"
+
+	"envgate/authz"
+)
+
+// Load reads the configuration anew, as at start: settings stay what they were, files may hold something else. It fails
+// as a whole.
+type Load func() (*authz.Config, error)
+
+// settle is how long files must be left alone before they are read: they are often written one after the other.
+const settle = 200 * time.Millisecond
+
+// reload reads the configuration anew and puts it in force, all or nothing: on an error the former one stays.
+func (s *Server) reload() {
+	c, err := s.load()
+	if err != nil {
+		s.proxy.metrics.Reloaded(false)
+		s.log.Error("not reloaded: the former configuration stays in force", "error", strings.ReplaceAll(err.Error(), "\n", "; "))
+		return
+	}
+	c.Adopt(s.proxy.config())
+	s.watcher.follow(c.Files())
+	s.keepers.keep(c)
+	s.proxy.metrics.Keys(c.Issuer, c.KeyCount())
+	s.proxy.rules.Store(newRules(c))
+	s.proxy.warnings.reconsider(c)
+	s.proxy.metrics.Reloaded(true)
+	s.proxy.metrics.Ready(s.ready())
+	s.log.Info("reloaded", "files", len(c.Files()))
+}
+
+// reloadIfChanged reloads when a file holds something else than when it was last looked at.
+func (s *Server) reloadIfChanged() {
+	if s.load != nil && s.watcher.changed() {
+		s.reload()
+	}
+}

@@ -1,0 +1,88 @@
+package proxy
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// watcher notices that one of some files changed. It watches their folders, since Kubernetes and editors replace files
+// rather than write to them (a mounted Secret by swapping the link ..data), and compares what the files hold.
+type watcher struct {
+	notify *fsnotify.Watcher // nil where the kernel can't tell: then only looking helps
+	files  []string
+	seen   [sha256.Size]byte
+}
+
+func newWatcher() *watcher {
+	w := &watcher{}
+	if notify, err := fsnotify.NewWatcher(); err == nil {
+		w.notify = notify
+	}
+	return w
+}
+
+// events tells that something happened near the files.
+func (w *watcher) events() <-chan fsnotify.Event {
+	if w.notify == nil {
+		return nil
+	}
+	return w.notify.Events
+}
+
+// errors tells that events may have been lost.
+func (w *watcher) errors() <-chan error {
+	if w.notify == nil {
+		return nil
+	}
+	return w.notify.Errors
+}
+
+func (w *watcher) close() {
+	if w.notify != nil {
+		_ = w.notify.Close()
+	}
+}
+
+// follow watches these files from now on. What they hold has been read already.
+func (w *watcher) follow(files []string) {
+	w.files = files
+	if w.notify == nil {
+		return
+	}
+	wanted := map[string]bool{}
+	for _, file := range files {
+		wanted[filepath.Dir(file)] = true
+		if target, err := filepath.EvalSymlinks(file); err == nil {
+			wanted[filepath.Dir(target)] = true
+		}
+	}
+	for _, folder := range w.notify.WatchList() {
+		if !wanted[folder] {
+			_ = w.notify.Remove(folder)
+		}
+	}
+	for folder := range wanted {
+		_ = w.notify.Add(folder) // a folder that isn't there is looked at now and then
+	}
+}
+
+// changed tells whether the files hold something else than when it was last asked.
+func (w *watcher) changed() bool {
+	h := sha256.New()
+	for _, file := range w.files {
+		binary.Write(h, binary.BigEndian, int64(-1)) //nolint:errcheck // a hash takes everything
+		if f, err := os.Open(file); err == nil {
+			n, _ := io.Copy(h, io.LimitReader(f, 4<<20))
+			binary.Write(h, binary.BigEndian, n) //nolint:errcheck // the same
+			_ = f.Close()
+		}
+	}
+	now := [sha256.Size]byte(h.Sum(nil))
+	defer func() { w.seen = now }()
+	return now != w.seen
+}
