@@ -3,6 +3,8 @@ package inject
 import (
 	"fmt"
 	"slices"
+
+	"envgate/authz"
 )
 
 // attach adds the documents that go with a gateway: a PodMonitor and a NetworkPolicy, where they are asked for.
@@ -11,12 +13,15 @@ func (s *stream) attach(r resource, o Options, way redirect) error {
 	if !o.PodMonitor && !network {
 		return nil
 	}
-	labels := selector(r)
-	if len(labels) == 0 {
+	pods := selector(r)
+	if len(pods) == 0 {
 		return fmt.Errorf("%s: has no labels: a PodMonitor or NetworkPolicy could not select its Pods", r)
 	}
 	name, _ := mapping(r.value, "metadata")["name"].(string)
-	metadata := object{{"name", name + "-envgate"}}
+	if name += "-envgate"; !ObjectName(name) {
+		return fmt.Errorf("%s: a PodMonitor or NetworkPolicy would be called %q: want a name of at most %d characters for it", r, authz.Printable(name), 253-len("-envgate"))
+	}
+	metadata := object{{"name", name}}
 	if ns := r.namespace(); ns != "" {
 		metadata = append(metadata, field{"namespace", ns})
 	}
@@ -25,7 +30,7 @@ func (s *stream) attach(r resource, o Options, way redirect) error {
 		s.append(object{
 			{"apiVersion", "monitoring.coreos.com/v1"}, {"kind", "PodMonitor"}, {"metadata", metadata},
 			{"spec", object{
-				{"selector", object{{"matchLabels", labels}}},
+				{"selector", pods},
 				{"podMetricsEndpoints", []any{object{{"port", adminPortName}}}},
 			}},
 		})
@@ -34,7 +39,7 @@ func (s *stream) attach(r resource, o Options, way redirect) error {
 		s.append(object{
 			{"apiVersion", "networking.k8s.io/v1"}, {"kind", "NetworkPolicy"}, {"metadata", metadata},
 			{"spec", object{
-				{"podSelector", object{{"matchLabels", labels}}},
+				{"podSelector", pods},
 				{"policyTypes", []any{"Ingress"}},
 				{"ingress", []any{object{{"ports", s.openPorts(r, way)}}}},
 			}},
@@ -43,12 +48,19 @@ func (s *stream) attach(r resource, o Options, way redirect) error {
 	return nil
 }
 
-// selector is how a workload selects its Pods, or a Pod's own labels.
-func selector(r resource) map[string]any {
-	if labels := mapping(r.value, "spec", "selector", "matchLabels"); len(labels) > 0 {
-		return labels
+// selector is how a workload selects its Pods, all of it, or what selects a Pod by its own labels.
+func selector(r resource) (whole object) {
+	given := mapping(r.value, "spec", "selector")
+	if labels := mapping(given, "matchLabels"); len(labels) > 0 {
+		whole = append(whole, field{"matchLabels", labels})
 	}
-	return mapping(r.pod(), "metadata", "labels")
+	if expressions := list(given["matchExpressions"]); len(expressions) > 0 {
+		whole = append(whole, field{"matchExpressions", expressions})
+	}
+	if labels := mapping(r.pod(), "metadata", "labels"); len(whole) == 0 && len(labels) > 0 {
+		whole = object{{"matchLabels", labels}}
+	}
+	return whole
 }
 
 // openPorts are all declared ports but the gateway's own.

@@ -8,23 +8,29 @@ import (
 // redirectServices leads the Services of the stream that select a gateway's Pods, and target its port, to envgate.
 func (s *stream) redirectServices(gateway resource, way redirect) error {
 	labels := mapping(gateway.pod(), "metadata", "labels")
-	found := false
+	found, taken := false, ""
 	for i, p := range s.pieces {
 		for _, r := range resources(p.value(), "") {
 			if r.kind != "Service" || r.namespace() != gateway.namespace() || !selects(mapping(r.value, "spec", "selector"), labels) {
 				continue
 			}
-			edits := servicePorts(r, gateway, way)
+			edits, led := servicePorts(r, gateway, way)
+			found = found || led || len(edits) > 0
 			if len(edits) == 0 {
+				if _, ours := mapping(r.value, "metadata", "annotations")[annotationOriginal]; ours && !led {
+					taken = r.String()
+				}
 				continue
 			}
-			found = true
 			plan := &plan{pod: r.value, edits: edits}
 			plan.addAll("/metadata", "annotations", object{{annotationOriginal, ""}})
 			if err := s.edit(i, r.base, plan.edits); err != nil {
 				return fmt.Errorf("%s: %w", r, err)
 			}
 		}
+	}
+	if !found && taken != "" {
+		return fmt.Errorf("redirect service: %s leads to another workload's envgate already, and here it would listen on %d: a Service has one port for all its Pods: give their gateways the same ports, or a Service each", taken, way.listen)
 	}
 	if !found {
 		return fmt.Errorf("redirect service: no Service in the input leads to port %d of its Pods: put the Service into the same input", way.gateway)
@@ -41,8 +47,9 @@ func selects(selector, labels map[string]any) bool {
 	return len(selector) > 0
 }
 
-// servicePorts are the edits that lead a Service's ports from the gateway to envgate.
-func servicePorts(service, gateway resource, way redirect) (edits []edit) {
+// servicePorts are the edits that lead a Service's ports from the gateway to envgate. It tells whether one leads there
+// already, as it does when another workload behind the same Service came first.
+func servicePorts(service, gateway resource, way redirect) (edits []edit, led bool) {
 	for i, v := range list(mapping(service.value, "spec")["ports"]) {
 		m := mapping(v)
 		path := pointer("spec", "ports", strconv.Itoa(i))
@@ -60,9 +67,10 @@ func servicePorts(service, gateway resource, way redirect) (edits []edit) {
 				}
 			}
 		}
+		led = led || n == way.listen
 		if n == way.gateway {
 			edits = append(edits, edit{path: path + pointer("targetPort"), value: way.listen, replace: given})
 		}
 	}
-	return edits
+	return edits, led
 }
