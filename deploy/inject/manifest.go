@@ -1,6 +1,7 @@
 package inject
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -73,8 +74,9 @@ type Result struct {
 
 // Injection is one sidecar that was put in.
 type Injection struct {
-	Name string // of the object, as kind/name
-	Mode string
+	Name      string // of the object, as kind/name
+	Mode      string
+	Annotated bool // the mode is the one that the Pod's annotation says, which wins over the option
 }
 
 // Manifests injects every gateway in a YAML or JSON stream. Documents that hold none pass byte for byte. A gateway is
@@ -127,12 +129,15 @@ func (s *stream) gateways(o Options) (picked map[int][]string, notes []string, e
 		resource
 	}
 	var workloads, gateways []place
+	var foreign []string // gateways that can't be injected
 	for i, p := range s.pieces {
 		for _, r := range resources(p.value(), "") {
-			if slices.Contains(skipped, r.kind) {
+			if r.endsByItself() {
 				notes = append(notes, fmt.Sprintf("%s: left alone: its Pods end by themselves", r))
+			} else if !r.injectable() && r.label(labelInject) != "disabled" && r.hidesGateway(o) {
+				foreign = append(foreign, r.foreign())
 			}
-			if _, ok := templates[r.kind]; !ok {
+			if !r.injectable() {
 				continue
 			}
 			if r.label(labelInject) == "disabled" {
@@ -146,7 +151,12 @@ func (s *stream) gateways(o Options) (picked map[int][]string, notes []string, e
 			}
 		}
 	}
-	if len(gateways) == 0 && len(workloads) == 1 {
+	switch {
+	case len(gateways) > 0:
+		notes = append(notes, foreign...)
+	case len(foreign) > 0:
+		return nil, nil, errors.New(strings.Join(foreign, "; "))
+	case len(workloads) == 1:
 		gateways = workloads
 	}
 	for _, w := range workloads {
@@ -187,7 +197,7 @@ func (s *stream) inject(piece int, base string, o Options, r *Result) error {
 			return fail(err)
 		}
 	}
-	r.Injected = append(r.Injected, Injection{target.String(), change.mode})
+	r.Injected = append(r.Injected, Injection{target.String(), change.mode, change.annotated})
 	return s.attach(target, o, change.redirect)
 }
 
