@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -404,7 +405,11 @@ func (p *program) inspection(c *cli.Context, code int) (in authz.Inspection, asJ
 	if err != nil {
 		return in, asJSON, err
 	}
-	return authz.New(config).Inspect(token), asJSON, nil
+	guard := authz.New(config)
+	if err := guard.Fetch(context.Background(), token); err != nil {
+		_, _ = fmt.Fprintln(p.stderr, "envgate:", err)
+	}
+	return guard.Inspect(token), asJSON, nil
 }
 
 func (p *program) inspect(c *cli.Context) error {

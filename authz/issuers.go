@@ -265,3 +265,24 @@ func (c *Config) Fetched() map[string]*jwks.Set {
 	}
 	return sets
 }
+
+// Fetch fetches the keys of the further issuer that a token claims to be of, if they are fetched at all: for a command that
+// judges one token, and runs no key set.
+func (g *Guard) Fetch(ctx context.Context, token string) error {
+	if len(token) > g.c.MaxTokenBytes {
+		return nil
+	}
+	p, ok := parseToken(token)
+	t := g.v.trusted(p)
+	if !ok || t == nil {
+		return nil
+	}
+	set, fetched := t.keys.(*jwks.Set)
+	if !fetched {
+		return nil
+	}
+	if err := set.Fetch(ctx); err != nil {
+		return fmt.Errorf("keys of %s can't be fetched: %w", Printable(t.Issuer), err)
+	}
+	return nil
+}

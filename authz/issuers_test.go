@@ -196,3 +196,43 @@ func TestAnIssuerThatIsTheGateways(t *testing.T) {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
+
+// A command fetches the keys of the one issuer that its token names, and says what each rule finds.
+func TestInspectingATokenOfAFurtherIssuer(t *testing.T) {
+	i := issuertest.New(t, "ES256")
+	inspect := func(token string) (Inspection, error) {
+		c, err := Parse(Source{Environ: append(attacktest.Environ(), "ENVGATE_POLICY="+policyOf(t, i))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := New(c)
+		return g.Inspect(token), g.Fetch(t.Context(), token)
+	}
+	before := i.Fetches()
+	if _, err := inspect(sign(t, `{@base}`)); err != nil || i.Fetches() != before {
+		t.Errorf("%v, %d fetches for the gateway's own token", err, i.Fetches()-before)
+	}
+	c, err := Parse(Source{Environ: append(attacktest.Environ(), "ENVGATE_POLICY="+policyOf(t, i))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, token := New(c), i.SignAs(t, "key-7", map[string]any{"aud": "gateway"})
+	if err := g.Fetch(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	in := g.Inspect(token)
+	var found []string
+	for _, c := range in.Checks {
+		found = append(found, string(c.Name)+" "+c.Result)
+	}
+	if got := strings.Join(found, ", "); !strings.HasPrefix(got, "too_large ok, malformed ok, keys_unavailable ok, algorithm ok, unknown_key failed, signature not reached, issuer not reached") {
+		t.Error(got)
+	}
+	if in = g.Inspect(i.Sign(t, map[string]any{"aud": "gateway", "env": "staging"})); in.Decision != Accepted {
+		t.Errorf("%+v", in)
+	}
+	i.Behave(issuertest.Broken)
+	if _, err := inspect(token); err == nil || err.Error() != "keys of "+Printable(i.URL)+" can't be fetched: key set: answered 500, want 200" {
+		t.Errorf("got %v", err)
+	}
+}

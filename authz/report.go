@@ -9,16 +9,19 @@ import (
 
 // Report is everything that is decided at run time, said beforehand: what `envgate check` prints.
 type Report struct {
-	Settings    []Origin  `json:"settings,omitempty"`
-	Environment string    `json:"environment,omitempty"`
-	Rule        Rule      `json:"environment_rule,omitempty"`
-	Origins     []string  `json:"allowed_origins,omitempty"`
-	Tokens      []string  `json:"tokens,omitempty"`
-	Stripped    []string  `json:"stripped_headers,omitempty"`
-	LoginPage   string    `json:"login_page,omitempty"`
-	Routes      []Route   `json:"routes,omitempty"`
-	Warnings    []Warning `json:"warnings"`
-	Errors      []string  `json:"errors,omitempty"`
+	Settings    []Origin `json:"settings,omitempty"`
+	Environment string   `json:"environment,omitempty"`
+	Rule        Rule     `json:"environment_rule,omitempty"`
+	Origins     []string `json:"allowed_origins,omitempty"`
+	Tokens      []string `json:"tokens,omitempty"`
+	Stripped    []string `json:"stripped_headers,omitempty"`
+	LoginPage   string   `json:"login_page,omitempty"`
+	Routes      []Route  `json:"routes,omitempty"`
+
+	Issuers []TrustedIssuer `json:"issuers,omitempty"`
+
+	Warnings []Warning `json:"warnings"`
+	Errors   []string  `json:"errors,omitempty"`
 }
 
 // NewReport reports on a parsed configuration; more are warnings that only the running system shows.
@@ -28,6 +31,7 @@ func NewReport(c *Config, more ...Warning) Report {
 		Stripped: append([]string{c.UserHeader}, c.Policy.StripHeaders...),
 		Warnings: append(append([]Warning{}, c.Warnings()...), more...),
 	}
+	r.Issuers = c.Policy.Issuers
 	if c.CORS {
 		r.Origins = c.AllowedOrigins
 	}
@@ -90,6 +94,13 @@ func (r Report) Text(w io.Writer) error {
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\n", route, methods, route.Access)
 	}
 	_, _ = fmt.Fprintf(t, "everything else, what ends in /mcp, and upgrades\tall\tprotected\n")
+	if len(r.Issuers) > 0 {
+		_, _ = fmt.Fprintf(t, "\nISSUER\tAUDIENCES\tALGORITHMS\tENV CLAIM\tKEYS\n")
+	}
+	for _, i := range r.Issuers {
+		keys := strings.Join(append(i.PublicKeys, i.JWKSURL+i.DiscoveryURL), " ")
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", Printable(i.Issuer), Printable(strings.Join(i.Audiences, " ")), strings.Join(i.Algorithms, " "), i.Environment, keys)
+	}
 	_, _ = fmt.Fprintf(t, "\n%d warnings\n", len(r.Warnings))
 	for _, warning := range r.Warnings {
 		_, _ = fmt.Fprintf(t, "  %s: %s; %s\n", warning.Check, warning.Message, warning.Set)

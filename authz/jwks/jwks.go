@@ -81,9 +81,11 @@ type snapshot struct {
 }
 
 // New returns a set that knows no key yet. Run fetches them.
-func New(o Options) *Set { return &Set{o: o, client: newClient(o)} }
+func New(o Options) *Set {
+	return &Set{o: o, client: newClient(o), fetched: func(Status, error) {}}
+}
 
-// Run fetches keys until the context is done. fetched is told the outcome of every fetch, one at a time.
+// Run fetches keys until the context is done. It is called once; fetched is told the outcome of every fetch, one at a time.
 func (s *Set) Run(ctx context.Context, fetched func(Status, error)) {
 	s.fetched = fetched
 	retry := firstRetry
@@ -102,6 +104,17 @@ func (s *Set) Run(ctx context.Context, fetched func(Status, error)) {
 		case <-time.After(wait):
 		}
 	}
+}
+
+// Fetch fetches the keys once, for a command that needs them now.
+func (s *Set) Fetch(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
+	defer cancel()
+	keys, err := s.client.fetch(ctx)
+	if err == nil {
+		s.current.Store(&snapshot{keys, time.Now()})
+	}
+	return err
 }
 
 // retryLimit is longer once there are keys: a refresh that fails is nothing that a client feels.
@@ -191,12 +204,7 @@ func (s *Set) start(ctx context.Context) chan struct{} {
 	done := make(chan struct{})
 	s.inFlight = done
 	go func() {
-		ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
-		defer cancel()
-		keys, err := s.client.fetch(ctx)
-		if err == nil {
-			s.current.Store(&snapshot{keys, time.Now()})
-		}
+		err := s.Fetch(ctx)
 		s.fetched(s.Status(), err)
 		s.mutex.Lock()
 		s.inFlight = nil
