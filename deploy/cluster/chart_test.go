@@ -142,7 +142,7 @@ func TestTheWebhookIsStartedWithFlagsThatItHas(t *testing.T) {
 	flag := regexp.MustCompile(`- "?(--[a-z-]+)=`)
 	seen := 0
 	for _, args := range [][]string{
-		{"--set", "webhook.mesh=istio,webhook.envFrom=none,webhook.sharedSecret=x"}, {"--set", "certificates.certManager.enabled=true"},
+		{"--set", "webhook.mesh=istio,webhook.envFrom=none,webhook.sharedSecret=x,webhook.sidecarCPULimit=500m"}, {"--set", "certificates.certManager.enabled=true"},
 	} {
 		for _, m := range flag.FindAllStringSubmatch(template(t, append(args, "--show-only", "templates/deployment.yaml")...), -1) {
 			if seen++; !strings.Contains(help, m[1]+" ") {
@@ -157,7 +157,7 @@ func TestTheWebhookIsStartedWithFlagsThatItHas(t *testing.T) {
 
 func TestTheSchemaStopsAWrongValue(t *testing.T) {
 	for name, helm := range helms(t) {
-		for _, setting := range []string{"webhok.mode=report", "webhook.mode=observe", "webhook.failurePolicy=Ignore", "settings.gateway.JWT_SECRET_KEY=x"} {
+		for _, setting := range []string{"webhok.mode=report", "webhook.mode=observe", "webhook.failurePolicy=Ignore", "settings.gateway.JWT_SECRET_KEY=x", "webhook.sidecarMemoryLimit=128", "webhook.sidecarCPULimit=half"} {
 			out, err := program(t, "", helm, templateArgs("--set", setting)...)
 			if err == nil || !strings.Contains(out, "schema") {
 				t.Errorf("%s, %s: %v, %s: want a refusal by the schema", name, setting, err, out)

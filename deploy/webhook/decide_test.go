@@ -31,6 +31,11 @@ func podWith(metadata, image, container string) string {
 	return fmt.Sprintf(`{"metadata": {"generateName": "pod-", %s}, "spec": {"containers": [{"name": "main", "image": %q%s}]}}`, metadata, image, container)
 }
 
+// beside is a Pod with one more container, and an entry in its metadata.
+func beside(pod, container, metadata string) string {
+	return strings.NewReplacer(`"containers": [`, `"containers": [`+container+`, `, `"metadata": {`, `"metadata": {`+metadata+`, `).Replace(pod)
+}
+
 const (
 	known   = "registry.example.com/mcp-context-forge:0.9.0"
 	unknown = "registry.example.com/other:1"
@@ -84,6 +89,15 @@ func TestDecisions(t *testing.T) {
 		{"injection that isn't possible", "gateways", strings.Replace(gatewayPod, `"spec": {`, `"spec": {"hostNetwork": true, `, 1), "denied", "hostNetwork: true: the gateway's loopback", ""},
 		{"a Pod that has its sidecar", "gateways", withSidecar(`{"name": "HOST", "value": "127.0.0.1"}`), "skipped", "has its sidecar already", ""},
 		{"a sidecar that traffic misses", "gateways", withSidecar(`{"name": "HOST", "value": "0.0.0.0"}`), "denied", "container mcp-context-forge has no HOST=127.0.0.1: traffic would miss it", ""},
+		{"a second gateway", "gateways", beside(gatewayPod, `{"name": "other", "image": "registry.example.com/mcp-context-forge:1", "ports": [{"containerPort": 5555}]}`, `"annotations": {"envgate/container": "mcp-context-forge"}`), "denied", "containers mcp-context-forge and other are both gateways, and envgate guards only one", ""},
+		{"a gateway that ends TLS", "gateways", podWith(`"labels": {}`, known, port+`, "args": ["--ssl-keyfile", "/k.pem"]`), "denied", "its command line has --ssl-keyfile: the gateway would end TLS itself", ""},
+		{"a port by uvicorn's variable", "gateways", podWith(`"labels": {}`, known, port+`, "env": [{"name": "UVICORN_PORT", "value": "8000"}]`), "denied", "UVICORN_PORT fixes where it listens", ""},
+		{"a secret in plain text, by reference", "gateways", podWith(`"labels": {}`, known, port+`, "env": [{"name": "MY_KEY", "value": "abc"}, {"name": "JWT_SECRET_KEY", "value": "$(MY_KEY)"}]`), "denied", "MY_KEY stands in plain text", ""},
+		{"no key for the sidecar", "gateways", podWith(`"labels": {}`, known, port), "injected", "", "nothing gives the sidecar a key, and it can't start without"},
+		{"a Pod without room", "gateways", strings.Replace(gatewayPod, `"spec": {`, `"spec": {"resources": {"limits": {"memory": "64Mi"}}, `, 1), "denied", "spec.resources: limits: memory: ?64Mi?: the sidecar's own is 128Mi", ""},
+		{"a moved gateway that listens everywhere", "configured", podWith(`"labels": {}`, known, port+`, "env": [{"name": "HOST", "value": "0.0.0.0"}]`), "denied", "HOST: ?0.0.0.0?: redirect manual needs the gateway on loopback", ""},
+		{"a Pod that isn't moved where others are", "configured", podWith(`"annotations": {"envgate/redirect": "port", "envgate/image": "registry.example.com/envgate:1"}`, known, port), "injected", "", ""},
+		{"an upstream port for a gateway that isn't moved", "gateways", podWith(`"annotations": {"envgate/upstream-port": "5555"}`, known, port), "denied", "upstream-port: 5555: want redirect manual with it", ""},
 		{"a redirection of Services", "gateways", strings.Replace(gatewayPod, `"labels": {`, `"annotations": {"envgate/redirect": "service"}, "labels": {`, 1), "denied", "redirect service: needs the Services", ""},
 		{"a Pod without containers", "gateways", `{"metadata": {"labels": {"envgate/inject": "enabled"}}, "spec": null}`, "denied", "spec: missing", ""},
 		{"no Pod at all", "gateways", `null`, "error", "object: missing, or not a Pod", ""},
@@ -185,6 +199,21 @@ func TestTheNamespacesAnnotationsAreDefaults(t *testing.T) {
 	}
 	if v := patched(t, ask(t, s, f, question("gateways", gatewayPod)), "/metadata/annotations"); v.(map[string]any)["envgate/injected"] != "1.2.3" {
 		t.Errorf("annotations %v", v)
+	}
+}
+
+func TestTheSidecarsLimitsAreTheOptions(t *testing.T) {
+	f := clusterOf(t)
+	o := options(f)
+	o.MemoryLimit, o.CPULimit = "1Gi", "500m"
+	s, _ := start(t, o)
+	a := ask(t, s, f, question("gateways", gatewayPod))
+	c := patched(t, a, "/spec/initContainers").([]any)[0].(map[string]any)
+	if limits := fmt.Sprint(c["resources"]); !strings.Contains(limits, "limits:map[cpu:500m memory:1Gi]") {
+		t.Error(limits)
+	}
+	if _, env := sidecarOf(t, a); env["GOMEMLIMIT"] != "921MiB" {
+		t.Error(env)
 	}
 }
 

@@ -209,6 +209,8 @@ func TestWrongOptionsAreOneLineEach(t *testing.T) {
 		{"a mode that isn't one", func(o *Options) { o.Mode = "off" }, `mode: "off": want report or enforce`},
 		{"a native that isn't one", func(o *Options) { o.Native = "yes" }, `native: "yes": want auto, true or false`},
 		{"env-from none without the Secret", func(o *Options) { o.EnvFrom = "none" }, `secret: missing`},
+		{"a memory limit without unit", func(o *Options) { o.MemoryLimit = "128" }, `memory-limit: "128": want a whole number of Mi or Gi`},
+		{"a CPU limit below the request", func(o *Options) { o.CPULimit = "5m" }, `cpu-limit: "5m": want at least 10m`},
 		{"a hostname that isn't one", func(o *Options) { o.Hostnames = []string{"a_b"} }, `hostname: "a_b"`},
 		{"a Service that isn't one", func(o *Options) { o.Service = "A" }, `service: "A"`},
 		{"no namespace outside a cluster", func(o *Options) { o.Namespace = "" }, `namespace: missing`},

@@ -60,6 +60,8 @@ type Options struct {
 	SharedSecret  string   // with EnvFrom none or config-maps: the Secret beside the gateway that holds the shared variables
 	Policy        string   // envgate-policy: a ConfigMap that a namespace may have, or a built-in policy
 	Mesh          string   // istio or linkerd
+	MemoryLimit   string   // the sidecar's; 128Mi
+	CPULimit      string   // the sidecar's; none
 
 	Build metrics.Build // its version is written to the Pods
 
@@ -133,7 +135,7 @@ func (o Options) complete() (Options, error) {
 func (o Options) sidecar() inject.Options {
 	return inject.Options{
 		Mode: o.Mode, Image: o.Image, Version: o.Build.Version, Probe: o.Probe, EnvFrom: o.EnvFrom,
-		Secret: o.SharedSecret, Mesh: o.Mesh, GatewayImages: o.GatewayImages,
+		Secret: o.SharedSecret, Mesh: o.Mesh, GatewayImages: o.GatewayImages, MemoryLimit: o.MemoryLimit, CPULimit: o.CPULimit,
 	}
 }
 
