@@ -525,17 +525,27 @@ func (p *program) inject(c *cli.Context) error {
 	for _, note := range r.Notes {
 		_, _ = fmt.Fprintln(p.stderr, "envgate:", note)
 	}
-	reporting := false
+	reporting, annotated := false, []string{}
 	for _, injected := range r.Injected {
 		_, _ = fmt.Fprintf(p.stderr, "envgate: %s: injected, mode %s\n", injected.Name, injected.Mode)
-		reporting = reporting || injected.Mode == string(authz.ModeReport)
+		switch {
+		case injected.Mode != string(authz.ModeReport):
+		case injected.Annotated: // which wins over the flag
+			annotated = append(annotated, injected.Name)
+		default:
+			reporting = true
+		}
 	}
 	if _, err := p.stdout.Write(r.Text); err != nil {
 		return failure{exitWrong, err}
 	}
 	if len(r.Injected) == 0 {
 		_, _ = fmt.Fprintln(p.stderr, "envgate: nothing to inject in the input")
-	} else if reporting {
+	}
+	if len(annotated) > 0 {
+		_, _ = fmt.Fprintf(p.stderr, "envgate: nothing is refused yet by %s; to enforce, set the annotation envgate/mode: enforce on its Pods, which says report, and inject again\n", strings.Join(annotated, ", "))
+	}
+	if reporting {
 		_, _ = fmt.Fprintf(p.stderr, "envgate: nothing is refused yet; to enforce: %s\n", p.enforcing(c))
 	}
 	return nil
@@ -545,7 +555,7 @@ func webhookFlags() []cli.Flag {
 	var shared []cli.Flag
 	for _, f := range injectFlags() {
 		switch f.Names()[0] {
-		case "mode", "image", "gateway-image", "probe", "env-from", "mesh":
+		case "mode", "image", "gateway-image", "probe", "env-from", "memory-limit", "cpu-limit", "mesh":
 			shared = append(shared, f)
 		}
 	}
@@ -582,6 +592,7 @@ func (p *program) webhook(c *cli.Context) error {
 		Configuration: c.String("configuration"), Secret: c.String("secret"), CertificateDirectory: c.String("certificate-directory"),
 		Hostnames: c.StringSlice("hostname"), Image: image, GatewayImages: c.StringSlice("gateway-image"), Mode: c.String("mode"), Native: c.String("native"),
 		Probe: c.String("probe"), EnvFrom: c.String("env-from"), SharedSecret: c.String("shared-secret"), Policy: c.String("policy"), Mesh: c.String("mesh"),
+		MemoryLimit: c.String("memory-limit"), CPULimit: c.String("cpu-limit"),
 		Build: build(),
 	}, newLogger(config, p.stderr))
 	if err != nil {
