@@ -54,6 +54,9 @@ type Config struct {
 	Strict              bool
 	Leeway              time.Duration
 	AdditionalSecret    Secret
+
+	AdditionalPublicKeyPaths []string
+
 	MaxTokenBytes       int
 	TrustedProxies      []netip.Prefix
 	PublicURL           *url.URL
@@ -226,6 +229,8 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 		bad("ENVGATE_ADDITIONAL_SECRET_KEY: set, but JWT_ALGORITHM is %s: a second secret is only for HS256, HS384, HS512", c.Algorithm)
 	case !symmetric(c.Algorithm) && c.PublicKeyPath == "":
 		bad("JWT_PUBLIC_KEY_PATH (--jwt-public-key-path): not set: JWT_ALGORITHM %s needs the path of a PEM public key", c.Algorithm)
+	case symmetric(c.Algorithm) && len(c.AdditionalPublicKeyPaths) > 0:
+		bad("ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS (--additional-public-key-paths): set, but JWT_ALGORITHM is %s: further public keys are not for HS256, HS384, HS512", c.Algorithm)
 	default:
 		keys, err := newKeySet(c)
 		if err != nil {
@@ -233,7 +238,7 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 		}
 		c.keys = keys
 		if !symmetric(c.Algorithm) {
-			c.files = append(c.files, c.PublicKeyPath)
+			c.files = append(append(c.files, c.PublicKeyPath), c.AdditionalPublicKeyPaths...)
 		}
 	}
 	if c.Secret.IsSet() && string(c.Secret.bytes) == string(c.AdditionalSecret.bytes) {

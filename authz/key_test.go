@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"math/big"
@@ -23,6 +24,7 @@ import (
 
 	"envgate/authz/attacktest"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -274,4 +276,65 @@ func TestPublicKeyFiles(t *testing.T) {
 func TestUnneededKeyFilesAreNotOpened(t *testing.T) {
 	newGuard(t, "JWT_PUBLIC_KEY_PATH=/does/not/exist", "JWT_PRIVATE_KEY_PATH=/does/not/exist")
 	newGuard(t, "JWT_ALGORITHM=ES256", "JWT_PUBLIC_KEY_PATH="+publicFile(t, "P-256"), "JWT_PRIVATE_KEY_PATH=/does/not/exist")
+}
+
+// During a rotation of a key pair, tokens of both keys are accepted; those of the other one are signed again for the
+// gateway where the private key is there.
+func TestAdditionalPublicKeys(t *testing.T) {
+	folder := t.TempDir()
+	file := func(name string, pem []byte) string {
+		path := filepath.Join(folder, name)
+		if err := os.WriteFile(path, pem, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	var keys []*ecdsa.PrivateKey
+	for range 3 {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, key)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(keys[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := []string{
+		"JWT_ALGORITHM=ES256", "JWT_PUBLIC_KEY_PATH=" + file("current", attacktest.PublicPEM(keys[0].Public())),
+		"ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS=" + file("next", attacktest.PublicPEM(keys[1].Public())) + ", " + file("last", attacktest.PublicPEM(keys[2].Public())),
+	}
+	forwarding := newGuard(t, settings...)
+	signingAgain := newGuard(t, append(settings, "JWT_PRIVATE_KEY_PATH="+file("private", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))...)
+	if n := forwarding.c.KeyCount(); n != 3 || len(forwarding.c.Keys()) != 3 {
+		t.Errorf("%d keys, want 3", n)
+	}
+	thumbprint, err := (&jose.JSONWebKey{Key: keys[2].Public()}).Thumbprint(crypto.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, key := range keys {
+		for _, kid := range []string{"", base64.RawURLEncoding.EncodeToString(thumbprint), "made up"} {
+			token := sign(t, `{@base,"env":"production"}`, signing{header: `{"alg":"ES256","kid":"` + kid + `"}`, method: jwt.SigningMethodES256, key: key})
+			v := forwarding.v.verify(token)
+			if v.Reason != None || v.Additional != (i > 0) || v.forward != token {
+				t.Errorf("key %d, kid %q: %+v", i, kid, v)
+			}
+			v = signingAgain.v.verify(token)
+			if v.Reason != None || v.Additional != (i > 0) || (v.forward == token) != (i == 0) {
+				t.Errorf("signed again: key %d, kid %q: %+v", i, kid, v)
+			}
+			if again := signingAgain.v.verify(v.forward); again.Reason != None || again.Additional {
+				t.Errorf("what the gateway gets is not under the current key: %+v", again)
+			}
+		}
+	}
+	stranger, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := forwarding.v.verify(sign(t, `{@base}`, signing{method: jwt.SigningMethodES256, key: stranger})); v.Reason != Signature {
+		t.Errorf("a stranger's: %s", v.Reason)
+	}
 }

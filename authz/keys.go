@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -44,10 +46,10 @@ func hashBytes(algorithm string) int {
 // keySet holds the gateway's own keys for the one algorithm it uses.
 type keySet struct {
 	method  jwt.SigningMethod
-	verify  any // the current key
-	sign    any // nil when there is no private key
-	extra   any // the additional key of a rotation, or nil
-	base    any // under DERIVE_KEY_PER_ENVIRONMENT: the secret that the key is derived from; verifies nothing, only explains
+	verify  any             // the current key
+	sign    any             // nil when there is no private key
+	extra   []additionalKey // those of a rotation
+	base    any             // under DERIVE_KEY_PER_ENVIRONMENT: the secret that the key is derived from; verifies nothing, only explains
 	signing string
 }
 
@@ -76,7 +78,7 @@ func newKeySet(c *Config) (*keySet, error) {
 		}
 		k.verify, k.sign = current.bytes, current.bytes
 		if extra.IsSet() {
-			k.extra = extra.bytes
+			k.extra = []additionalKey{{key: extra.bytes}}
 		}
 		return k, nil
 	}
@@ -85,7 +87,30 @@ func newKeySet(c *Config) (*keySet, error) {
 		return nil, fmt.Errorf("JWT_PUBLIC_KEY_PATH: %w", err)
 	}
 	k.verify = public
+	for _, path := range c.AdditionalPublicKeyPaths {
+		key, err := readPublicKey(path, c.Algorithm)
+		if err != nil {
+			return nil, fmt.Errorf("ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS: %w", err)
+		}
+		id, err := (&jose.JSONWebKey{Key: key}).Thumbprint(crypto.SHA256)
+		if err != nil {
+			return nil, fmt.Errorf("ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS: %q: %w", path, err)
+		}
+		k.extra = append(k.extra, additionalKey{base64.RawURLEncoding.EncodeToString(id), key})
+	}
+	if len(k.extra) > 0 && c.PrivateKeyPath != "" {
+		if k.sign, err = readPrivateKey(c.PrivateKeyPath, c.Algorithm); err != nil {
+			return nil, fmt.Errorf("JWT_PRIVATE_KEY_PATH: %w", err)
+		}
+	}
 	return k, nil
+}
+
+// additionalKey verifies tokens beside the current key. Its id is the thumbprint of a public key (RFC 7638), which some
+// gateways write as kid; empty for a secret.
+type additionalKey struct {
+	id  string
+	key any
 }
 
 // Signer returns the key that mints tokens: the secret, or the private key, whose file is read now.
@@ -216,7 +241,7 @@ type KeyFacts struct {
 }
 
 // Keys lists the keys that can verify tokens of the gateway's own issuer. They have no ids: kid is not looked at.
-func (c *Config) Keys() []KeyFacts {
+func (c *Config) Keys() (keys []KeyFacts) {
 	kind := "public key"
 	switch {
 	case symmetric(c.Algorithm) && c.DeriveKey:
@@ -224,17 +249,20 @@ func (c *Config) Keys() []KeyFacts {
 	case symmetric(c.Algorithm):
 		kind = "secret"
 	}
-	keys := []KeyFacts{{c.Issuer, "current", kind, c.Algorithm}, {c.Issuer, "additional", kind, c.Algorithm}}
-	return keys[:c.KeyCount()]
+	for i := range c.KeyCount() {
+		use := "current"
+		if i > 0 {
+			use = "additional"
+		}
+		keys = append(keys, KeyFacts{c.Issuer, use, kind, c.Algorithm})
+	}
+	return keys
 }
 
 // KeyCount returns how many keys can verify tokens of the gateway's own issuer.
 func (c *Config) KeyCount() int {
-	switch {
-	case c.keys == nil:
+	if c.keys == nil {
 		return 0
-	case c.keys.extra != nil:
-		return 2
 	}
-	return 1
+	return 1 + len(c.keys.extra)
 }

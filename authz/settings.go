@@ -54,6 +54,7 @@ var Settings = []Setting{
 	{"ENVGATE_LEEWAY", "leeway", "0s", "clock leeway on exp, nbf and iat, at most 1h", false, false, false, duration(0, time.Hour, func(c *Config) *time.Duration { return &c.Leeway })},
 	{"ENVGATE_ADDITIONAL_SECRET_KEY", "", "", "second HMAC secret during a rotation: accepted, counted, and signed again with the current key for the gateway", false, true, false, accept},
 	{"ENVGATE_ADDITIONAL_SECRET_KEY_FILE", "additional-secret-key-file", "", "file with the second HMAC secret, less one trailing newline", false, false, false, accept},
+	{"ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS", "additional-public-key-paths", "", "PEM files with further public keys during a rotation, comma-separated, at most 8: accepted, counted, and signed again where JWT_PRIVATE_KEY_PATH is set; not for HS*", false, false, false, additionalPublicKeys},
 	{"ENVGATE_MAX_TOKEN_BYTES", "max-token-bytes", "16384", "longer candidates are refused unparsed (1 to 1048576)", false, false, false, maxTokenBytes},
 	{"ENVGATE_TRUSTED_PROXIES", "trusted-proxies", "", "CIDRs, or private, whose X-Forwarded-* is kept and appended to", false, false, false, trustedProxies},
 	{"ENVGATE_PUBLIC_URL", "public-url", "", "scheme and host for X-Forwarded-Proto and X-Forwarded-Host", false, false, false, publicURL},

@@ -304,3 +304,23 @@ func adminStatus(c *Config, v string) error {
 	}
 	return nil
 }
+
+// maxAdditionalKeys bounds what verifying one token may cost.
+const maxAdditionalKeys = 8
+
+func additionalPublicKeys(c *Config, v string) error {
+	if v == "" {
+		return nil
+	}
+	paths := strings.Split(v, ",")
+	for i := range paths {
+		if paths[i] = strings.TrimSpace(paths[i]); paths[i] == "" {
+			return fmt.Errorf("an empty path: want paths, comma-separated")
+		}
+	}
+	if len(paths) > maxAdditionalKeys {
+		return fmt.Errorf("%d paths: want at most %d", len(paths), maxAdditionalKeys)
+	}
+	c.AdditionalPublicKeyPaths = paths
+	return nil
+}

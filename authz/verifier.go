@@ -128,24 +128,41 @@ func parseToken(token string) (p parsed, ok bool) {
 	return p, ok
 }
 
-// signature tries the current key, then the additional one.
+// signature tries the current key, then the additional ones.
 func (v *verifier) signature(token string, p parsed) Verdict {
 	k := v.c.keys
 	switch {
 	case p.signature == nil:
 	case k.method.Verify(p.signed, p.signature, k.verify) == nil:
 		return Verdict{Verified: true, Issuer: v.c.Issuer, forward: token}
-	case k.extra != nil && k.method.Verify(p.signed, p.signature, k.extra) == nil:
+	case k.verifiesAdditionally(p):
+		out := Verdict{Verified: true, Additional: true, Issuer: v.c.Issuer, forward: token}
+		if k.sign == nil {
+			return out
+		}
 		// The gateway knows only the current key: the same header and claims are signed again with that.
 		signature, err := k.method.Sign(p.signed, k.sign)
 		if err != nil {
 			return Verdict{Reason: Signature}
 		}
-		return Verdict{Verified: true, Additional: true, Issuer: v.c.Issuer, forward: p.signed + "." + base64.RawURLEncoding.EncodeToString(signature)}
+		out.forward = p.signed + "." + base64.RawURLEncoding.EncodeToString(signature)
+		return out
 	case k.base != nil && k.method.Verify(p.signed, p.signature, k.base) == nil:
 		return Verdict{Reason: Signature, BaseKey: true}
 	}
 	return Verdict{Reason: Signature}
+}
+
+// verifiesAdditionally tells whether an additional key verifies a token. Its kid is a hint which to try first.
+func (k *keySet) verifiesAdditionally(p parsed) bool {
+	for _, hinted := range []bool{true, false} {
+		for _, extra := range k.extra {
+			if (extra.id != "" && extra.id == p.keyID) == hinted && k.method.Verify(p.signed, p.signature, extra.key) == nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // claimRule is one line of the decision table that looks at claims.
@@ -220,7 +237,11 @@ func (v *verifier) underGatewayKey(token string) bool {
 		return false
 	}
 	k := v.c.keys
-	for _, key := range []any{k.verify, k.extra, k.base} {
+	keys := []any{k.verify, k.base}
+	for _, extra := range k.extra {
+		keys = append(keys, extra.key)
+	}
+	for _, key := range keys {
 		if key != nil && k.method.Verify(token[:last], signature, key) == nil {
 			return true
 		}
