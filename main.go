@@ -491,11 +491,11 @@ func injectFlags() []cli.Flag {
 		&cli.StringFlag{Name: "secret", Usage: "with env-from none or config-maps: the Secret that holds the shared variables"},
 		&cli.StringSliceFlag{Name: "mount", Usage: "volume whose mounts the sidecar shares, read-only, beside those of literal key paths"},
 		&cli.StringFlag{Name: "memory-limit", Value: "128Mi", Usage: "the sidecar's memory limit; GOMEMLIMIT is nine tenths of it"},
-		&cli.StringFlag{Name: "cpu-limit", DefaultText: "none", Usage: "the sidecar's CPU limit"},
+		&cli.StringFlag{Name: "cpu-limit", DefaultText: "none", Usage: "the sidecar's CPU limit, at least the 10m that it requests"},
 		&cli.StringFlag{Name: "mesh", Usage: "istio or linkerd: keep the admin port out of the mesh"},
 		&cli.BoolFlag{Name: "pod-monitor", Usage: "add a PodMonitor for the admin port"},
 		&cli.BoolFlag{Name: "network-policy", Usage: "add a NetworkPolicy that opens every declared port but the gateway's own"},
-		&cli.BoolFlag{Name: "force", Usage: "inject in spite of hostNetwork, or of a secret in plain text"},
+		&cli.BoolFlag{Name: "force", Usage: "inject in spite of hostNetwork, a second gateway in the Pod, or a secret in plain text"},
 	}
 }
 
