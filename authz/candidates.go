@@ -128,7 +128,7 @@ func (f *candidates) judgePieces(g *Guard, d *Decision, pieces []piece, fail fun
 		}
 		accepted = true
 		f.note(v)
-		if v.Additional {
+		if v.again {
 			p.replace = again(p, v.forward)
 		}
 	}
@@ -164,7 +164,7 @@ func (f *candidates) judgeCookies(g *Guard, d *Decision) {
 			}
 			f.accepted = true
 			clean = clean || v.Reported == ""
-			if reported = v.Reported; v.Additional {
+			if reported = v.Reported; v.again {
 				before, _, _ := strings.Cut(p.raw, "=")
 				p.replace = before + "=" + v.forward
 			}
@@ -202,7 +202,7 @@ func (f *candidates) forward(g *Guard, r *http.Request, d *Decision) {
 	out := &d.Forward
 	basic := f.scheme == schemeBasic && d.Outcome == Public && g.basic(r.URL.Path) && d.Route == "protected"
 	switch {
-	case f.scheme == schemeBearer && f.bearer.Reason == None && (!report || f.bearer.Additional):
+	case f.scheme == schemeBearer && f.bearer.Reason == None && (!report || f.bearer.again):
 		out.AuthHeader = []string{"Bearer " + f.bearer.forward}
 	case report || basic:
 		out.AuthHeader = r.Header[g.c.AuthHeader]

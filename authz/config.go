@@ -74,6 +74,9 @@ type Config struct {
 
 	Origins []Origin // every setting with where its value came from, for check
 	files   []string
+
+	formerSecret bool // AdditionalSecret is what Secret was before a reload
+
 	keys    *keySet
 	own     terms
 	trusted map[string]*trusted // by iss

@@ -49,7 +49,8 @@ type keySet struct {
 	verify  any             // the current key
 	sign    any             // nil when there is no private key
 	extra   []additionalKey // those of a rotation
-	base    any             // under DERIVE_KEY_PER_ENVIRONMENT: the secret that the key is derived from; verifies nothing, only explains
+	gateway gatewayKnows
+	base    any // under DERIVE_KEY_PER_ENVIRONMENT: the secret that the key is derived from; verifies nothing, only explains
 	signing string
 }
 
@@ -104,6 +105,29 @@ func newKeySet(c *Config) (*keySet, error) {
 		}
 	}
 	return k, nil
+}
+
+// gatewayKnows says which secret the gateway knows, and so with which one a token must be signed when it gets there.
+type gatewayKnows int
+
+const (
+	knowsCurrent gatewayKnows = iota
+	knowsFormer               // until it restarts, after a reload changed the secret
+	knowsUnsaid               // the same, where a restart can't be noticed: tokens go on as they came
+)
+
+// forward is a token as the gateway shall see it, and whether it is another one: the same header and claims, signed with
+// the key that the gateway knows.
+func (k *keySet) forward(token string, p parsed, additional bool) (_ string, again bool, err error) {
+	key := k.sign
+	if k.gateway == knowsFormer {
+		key, additional = k.extra[0].key, !additional
+	}
+	if key == nil || !additional || k.gateway == knowsUnsaid {
+		return token, false, nil
+	}
+	signature, err := k.method.Sign(p.signed, key)
+	return p.signed + "." + base64.RawURLEncoding.EncodeToString(signature), true, err
 }
 
 // additionalKey verifies tokens beside the current key. Its id is the thumbprint of a public key (RFC 7638), which some

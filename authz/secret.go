@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"crypto/subtle"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,9 @@ func NewSecret(b []byte) Secret { return Secret{b} }
 
 // IsSet tells whether there is a secret at all.
 func (s Secret) IsSet() bool { return len(s.bytes) > 0 }
+
+// same compares in constant time.
+func (s Secret) same(t Secret) bool { return subtle.ConstantTimeCompare(s.bytes, t.bytes) == 1 }
 
 // Len returns the length in bytes.
 func (s Secret) Len() int { return len(s.bytes) }

@@ -28,6 +28,7 @@ type Verdict struct {
 	BaseKey     bool // did not verify, but would under the secret that the key is derived from
 
 	forward string // the token as the gateway shall see it
+	again   bool   // it was signed again for that
 }
 
 // Format keeps the token out of every log and error: fmt prints fields that are not exported, too.
@@ -134,23 +135,23 @@ func (v *verifier) signature(token string, p parsed) Verdict {
 	switch {
 	case p.signature == nil:
 	case k.method.Verify(p.signed, p.signature, k.verify) == nil:
-		return Verdict{Verified: true, Issuer: v.c.Issuer, forward: token}
+		return v.verified(token, p, false)
 	case k.verifiesAdditionally(p):
-		out := Verdict{Verified: true, Additional: true, Issuer: v.c.Issuer, forward: token}
-		if k.sign == nil {
-			return out
-		}
-		// The gateway knows only the current key: the same header and claims are signed again with that.
-		signature, err := k.method.Sign(p.signed, k.sign)
-		if err != nil {
-			return Verdict{Reason: Signature}
-		}
-		out.forward = p.signed + "." + base64.RawURLEncoding.EncodeToString(signature)
-		return out
+		return v.verified(token, p, true)
 	case k.base != nil && k.method.Verify(p.signed, p.signature, k.base) == nil:
 		return Verdict{Reason: Signature, BaseKey: true}
 	}
 	return Verdict{Reason: Signature}
+}
+
+// verified is the verdict on a token whose signature a key of the gateway verified.
+func (v *verifier) verified(token string, p parsed, additional bool) Verdict {
+	out := Verdict{Verified: true, Additional: additional, Issuer: v.c.Issuer}
+	var err error
+	if out.forward, out.again, err = v.c.keys.forward(token, p, additional); err != nil {
+		return Verdict{Reason: Signature}
+	}
+	return out
 }
 
 // verifiesAdditionally tells whether an additional key verifies a token. Its kid is a hint which to try first.

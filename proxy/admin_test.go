@@ -215,17 +215,17 @@ func TestBaseKeySeenIsRaisedByTraffic(t *testing.T) {
 
 func TestSocketTablesAreReadInHostOrder(t *testing.T) {
 	table := "  sl  local_address rem_address   st\n" +
-		"   0: 0100007F:115C 00000000:0000 0A 0\n" +
-		"   1: 00000000:115D 00000000:0000 0A 0\n" +
-		"   2: 0100007F:115E 0100007F:D431 01 0\n" +
-		"   3: 00000000000000000000000001000000:115F 00000000000000000000000000000000:0000 0A 0\n" +
-		"   4: 0000000000000000FFFF00000100007F:1160 00000000000000000000000000000000:0000 0A 0\n" +
+		"   0: 0100007F:115C 00000000:0000 0A 0 0 0 0 0 77\n" +
+		"   1: 00000000:115D 00000000:0000 0A 0 0 0 0 0 77\n" +
+		"   2: 0100007F:115E 0100007F:D431 01 0 0 0 0 0 77\n" +
+		"   3: 00000000000000000000000001000000:115F 00000000000000000000000000000000:0000 0A 0 0 0 0 0 77\n" +
+		"   4: 0000000000000000FFFF00000100007F:1160 00000000000000000000000000000000:0000 0A 0 0 0 0 0 77\n" +
 		"nonsense\n   5: zz:1 x 0A\n"
 	var got []string
-	for at := range listeners(strings.NewReader(table)) {
-		got = append(got, at.String())
+	for l := range listeners(strings.NewReader(table)) {
+		got = append(got, l.at.String()+"/"+l.inode)
 	}
-	if want := "127.0.0.1:4444 0.0.0.0:4445 [::1]:4447 [::ffff:127.0.0.1]:4448"; strings.Join(got, " ") != want {
+	if want := "127.0.0.1:4444/77 0.0.0.0:4445/77 [::1]:4447/77 [::ffff:127.0.0.1]:4448/77"; strings.Join(got, " ") != want {
 		t.Errorf("got %v, want %s", got, want)
 	}
 }

@@ -29,45 +29,66 @@ func exposedOn(c *authz.Config) string {
 	if !c.LoopbackUpstream() {
 		return ""
 	}
+	for _, l := range listenersOf(c) {
+		if !l.at.Addr().Unmap().IsLoopback() {
+			return l.at.String()
+		}
+	}
+	return ""
+}
+
+// upstreamListener identifies the sockets on which a loopback upstream listens: another process has others. It is "" where
+// there are none, and where there are no tables.
+func upstreamListener(c *authz.Config) (ids string) {
+	if !c.LoopbackUpstream() {
+		return ""
+	}
+	for _, l := range listenersOf(c) {
+		ids += l.inode + " "
+	}
+	return ids
+}
+
+// listenersOf finds the sockets that listen on the port of a loopback upstream.
+func listenersOf(c *authz.Config) (found []listener) {
 	port := c.Upstream.Port()
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[c.Upstream.Scheme]
 	}
 	number, _ := strconv.ParseUint(port, 10, 16)
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		if at := exposedIn(table, uint16(number)); at != "" {
-			return at
+		f, err := os.Open(table)
+		if err != nil {
+			continue
 		}
+		for l := range listeners(f) {
+			if l.at.Port() == uint16(number) {
+				found = append(found, l)
+			}
+		}
+		_ = f.Close()
 	}
-	return ""
+	return found
 }
 
-func exposedIn(table string, port uint16) string {
-	f, err := os.Open(table)
-	if err != nil {
-		return ""
-	}
-	defer func() { _ = f.Close() }()
-	for at := range listeners(f) {
-		if at.Port() == port && !at.Addr().Unmap().IsLoopback() {
-			return at.String()
-		}
-	}
-	return ""
+// listener is a listening socket: its address, and the kernel's number for it.
+type listener struct {
+	at    netip.AddrPort
+	inode string
 }
 
-// listeners yields the addresses in state LISTEN of a socket table, as proc(5) describes /proc/net/tcp: the second
-// field is the local address, 32-bit words in host order, and the port; the fourth is the state. A busy pod has tens of
+// listeners yields the sockets in state LISTEN of a socket table, as proc(5) describes /proc/net/tcp: the second field is
+// the local address, 32-bit words in host order, and the port; the fourth is the state, the tenth the inode. A busy pod has tens of
 // thousands of closed connections in there, so lines in other states cost nothing.
-func listeners(table io.Reader) func(yield func(netip.AddrPort) bool) {
+func listeners(table io.Reader) func(yield func(listener) bool) {
 	const listen = "0A" // TCP_LISTEN, include/net/tcp_states.h
-	return func(yield func(netip.AddrPort) bool) {
+	return func(yield func(listener) bool) {
 		for lines := bufio.NewScanner(table); lines.Scan(); {
 			if !bytes.Contains(lines.Bytes(), []byte(" "+listen+" ")) {
 				continue
 			}
 			fields := strings.Fields(lines.Text())
-			if len(fields) < 4 || fields[3] != listen {
+			if len(fields) < 10 || fields[3] != listen {
 				continue
 			}
 			address, port, _ := strings.Cut(fields[1], ":")
@@ -79,7 +100,7 @@ func listeners(table io.Reader) func(yield func(netip.AddrPort) bool) {
 			for word := range slices.Chunk(raw, 4) {
 				binary.BigEndian.PutUint32(word, binary.NativeEndian.Uint32(word))
 			}
-			if ip, ok := netip.AddrFromSlice(raw); ok && !yield(netip.AddrPortFrom(ip, uint16(number))) {
+			if ip, ok := netip.AddrFromSlice(raw); ok && !yield(listener{netip.AddrPortFrom(ip, uint16(number)), fields[9]}) {
 				return
 			}
 		}

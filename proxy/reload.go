@@ -22,7 +22,10 @@ func (s *Server) reload() {
 		s.log.Error("not reloaded: the former configuration stays in force", "error", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
-	c.Adopt(s.proxy.config())
+	if !s.proxy.config().AwaitsRestart() {
+		s.listener = upstreamListener(c)
+	}
+	c.Adopt(s.proxy.config(), s.listener != "")
 	s.watcher.follow(c.Files())
 	s.keepers.keep(c)
 	s.proxy.metrics.Keys(c.Issuer, c.KeyCount())
@@ -31,6 +34,16 @@ func (s *Server) reload() {
 	s.proxy.metrics.Reloaded(true)
 	s.proxy.metrics.Ready(s.ready())
 	s.log.Info("reloaded", "files", len(c.Files()))
+}
+
+// noticeRestart looks whether a gateway that was left with the former secret has restarted, and so knows the current one.
+func (s *Server) noticeRestart() {
+	c := s.proxy.config()
+	if !c.AwaitsRestart() || upstreamListener(c) == s.listener {
+		return
+	}
+	s.proxy.rules.Store(newRules(c.AfterRestart()))
+	s.log.Info("the gateway has restarted: it is taken to know the current secret")
 }
 
 // reloadIfChanged reloads when a file holds something else than when it was last looked at.

@@ -29,6 +29,8 @@ type Server struct {
 	watcher *watcher
 	load    Load // nil: nothing is reloaded
 
+	listener string // the gateway's, when the secret last changed
+
 	trafficAddress, adminAddress net.Addr
 
 	drainOnce sync.Once
@@ -41,6 +43,7 @@ const (
 	idleTimeout       = 2 * time.Minute
 	minHeaderBytes    = 64 << 10
 	exposureInterval  = 30 * time.Second
+	restartInterval   = time.Second
 )
 
 // NewServer returns the sidecar for one configuration. Nothing listens yet.
@@ -137,6 +140,8 @@ func (s *Server) Run(signals <-chan os.Signal) error {
 func (s *Server) serveUntil(signals <-chan os.Signal) {
 	ticker := time.NewTicker(exposureInterval)
 	defer ticker.Stop()
+	restarts := time.NewTicker(restartInterval)
+	defer restarts.Stop()
 	settled := time.NewTimer(settle)
 	defer settled.Stop()
 	for {
@@ -144,6 +149,8 @@ func (s *Server) serveUntil(signals <-chan os.Signal) {
 		case <-ticker.C:
 			s.proxy.warnings.checkExposure()
 			s.reloadIfChanged() // the kernel may have told nothing
+		case <-restarts.C:
+			s.noticeRestart()
 		case <-s.watcher.events():
 			settled.Reset(settle)
 		case <-s.watcher.errors(): //nolint:errcheck // whatever it is, something may have changed
