@@ -44,6 +44,16 @@ func New(c *Config) *Guard {
 	return &Guard{c: c, v: verifier{c: c, now: time.Now}, routes: newRoutes(c.Policy, c.RootPath)}
 }
 
+// NewCached returns the guard of a parsed configuration that remembers accepted tokens in a cache, which it empties. A nil
+// cache remembers nothing.
+func NewCached(c *Config, cache *Cache) *Guard {
+	g := New(c)
+	if cache != nil {
+		g.v.cache, g.v.generation = cache, cache.empty()
+	}
+	return g
+}
+
 // Config returns the configuration that the guard was made from.
 func (g *Guard) Config() *Config { return g.c }
 

@@ -49,6 +49,35 @@ func BenchmarkCheckAccepted(b *testing.B) {
 	benchCheck(b, newGuard(b), None, token)
 }
 
+// BenchmarkCheckRemembered is the same with the verdict cache, as the sidecar runs.
+func BenchmarkCheckRemembered(b *testing.B) {
+	b.Run("HS256", func(b *testing.B) { benchCheck(b, remembering(newGuard(b)), None, longToken(b, 0)) })
+	for _, a := range []string{"RS256", "ES256", "EdDSA"} {
+		b.Run(a, func(b *testing.B) {
+			g := newGuard(b, "JWT_ALGORITHM="+a, "JWT_PUBLIC_KEY_PATH="+publicFile(b, keyOf[a]))
+			benchCheck(b, remembering(g), None, longToken(b, 0, signing{method: jwt.GetSigningMethod(a), key: testKeys()[keyOf[a]]}))
+		})
+	}
+}
+
+// BenchmarkCheckNewTokenRemembered is what remembering adds to a token that is new.
+func BenchmarkCheckNewTokenRemembered(b *testing.B) {
+	all := make([]string, 20000)
+	for i := range all {
+		all[i] = longToken(b, i)
+	}
+	g := newGuard(b)
+	cached := NewCached(g.c, NewCache(1<<20)) // too small for them: each is judged, remembered and evicted
+	cached.v.now = g.v.now
+	benchCheck(b, cached, None, all...)
+}
+
+func remembering(g *Guard) *Guard {
+	cached := NewCached(g.c, NewCache(8<<20))
+	cached.v.now = g.v.now
+	return cached
+}
+
 func BenchmarkCheckNewToken(b *testing.B) {
 	all := make([]string, 4096)
 	for i := range all {

@@ -58,6 +58,7 @@ type Config struct {
 	AdditionalPublicKeyPaths []string
 
 	MaxTokenBytes       int
+	VerdictCacheBytes   int
 	TrustedProxies      []netip.Prefix
 	PublicURL           *url.URL
 	UpstreamIdleTimeout time.Duration

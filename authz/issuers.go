@@ -123,6 +123,7 @@ func checkIssuers(all []TrustedIssuer) error {
 type keySource interface {
 	Keys(ctx context.Context, kid, algorithm string) ([]crypto.PublicKey, error)
 	Status() jwks.Status
+	Version() uint64 // changes with the keys
 }
 
 // pemKeys are an issuer's keys from files. They have no ids.
@@ -143,6 +144,9 @@ func (p *pemKeys) Keys(_ context.Context, _, algorithm string) (found []crypto.P
 
 // Status tells how many keys there are, and when they were read.
 func (p *pemKeys) Status() jwks.Status { return jwks.Status{Keys: len(p.keys), Fetched: p.read} }
+
+// Version never changes: files are read once for each configuration.
+func (p *pemKeys) Version() uint64 { return 0 }
 
 // source opens where an issuer's keys come from, and gives the certificates that a fetch trusts. Nothing is fetched yet.
 func (t *TrustedIssuer) source() (_ keySource, roots string, err error) {

@@ -56,6 +56,7 @@ var Settings = []Setting{
 	{"ENVGATE_ADDITIONAL_SECRET_KEY_FILE", "additional-secret-key-file", "", "file with the second HMAC secret, less one trailing newline", false, false, false, accept},
 	{"ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS", "additional-public-key-paths", "", "PEM files with further public keys during a rotation, comma-separated, at most 8: accepted, counted, and signed again where JWT_PRIVATE_KEY_PATH is set; not for HS*", false, false, false, additionalPublicKeys},
 	{"ENVGATE_MAX_TOKEN_BYTES", "max-token-bytes", "16384", "longer candidates are refused unparsed (1 to 1048576)", false, false, false, maxTokenBytes},
+	{"ENVGATE_VERDICT_CACHE_BYTES", "verdict-cache-bytes", "8388608", "memory for the verdicts on accepted tokens, which are then not verified anew (65536 to 1073741824; 0: none)", false, false, false, verdictCacheBytes},
 	{"ENVGATE_TRUSTED_PROXIES", "trusted-proxies", "", "CIDRs, or private, whose X-Forwarded-* is kept and appended to", false, false, false, trustedProxies},
 	{"ENVGATE_PUBLIC_URL", "public-url", "", "scheme and host for X-Forwarded-Proto and X-Forwarded-Host", false, false, false, publicURL},
 	{"ENVGATE_UPSTREAM_IDLE_TIMEOUT", "upstream-idle-timeout", "1s", "how long an idle upstream connection is kept (1ms to 5m)", false, false, false, duration(time.Millisecond, 5*time.Minute, func(c *Config) *time.Duration { return &c.UpstreamIdleTimeout })},

@@ -324,3 +324,12 @@ func additionalPublicKeys(c *Config, v string) error {
 	c.AdditionalPublicKeyPaths = paths
 	return nil
 }
+
+func verdictCacheBytes(c *Config, v string) error {
+	n, err := strconv.Atoi(v)
+	if err != nil || n != 0 && (n < 64<<10 || n > 1<<30) {
+		return fmt.Errorf("want 0, or a number of bytes from 65536 to 1073741824")
+	}
+	c.VerdictCacheBytes = n
+	return nil
+}

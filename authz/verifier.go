@@ -2,9 +2,11 @@ package authz
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -39,8 +41,10 @@ var strictBase64 = base64.RawURLEncoding.Strict()
 
 // verifier judges tokens of the gateway's own issuer and of those that the policy trusts.
 type verifier struct {
-	c   *Config
-	now func() time.Time
+	c          *Config
+	now        func() time.Time
+	cache      *Cache // nil: every token is judged anew
+	generation uint64
 }
 
 // verify judges one candidate without a request around it.
@@ -54,25 +58,54 @@ func (v *verifier) verifyFor(ctx context.Context, token string) Verdict {
 	if len(token) > v.c.MaxTokenBytes {
 		return Verdict{Reason: TooLarge}
 	}
+	if v.cache == nil {
+		out, _ := v.verifyNew(ctx, token)
+		return out
+	}
+	key := cacheKey{sha256.Sum256([]byte(token)), v.generation}
+	out, known := v.cache.get(key, v.seconds())
+	if !known {
+		var r *remembered
+		if out, r = v.verifyNew(ctx, token); r != nil {
+			v.cache.put(key, r)
+		}
+	}
+	if out.Reason == None && !out.again {
+		out.forward = token
+	}
+	return out
+}
+
+// verifyNew judges a token, and gives what may be remembered of it: nothing of one that isn't accepted.
+func (v *verifier) verifyNew(ctx context.Context, token string) (out Verdict, r *remembered) {
 	p, ok := parseToken(token)
 	if !ok {
-		return Verdict{Reason: Malformed}
+		return Verdict{Reason: Malformed}, nil
 	}
 	t := v.trusted(p)
 	of := &v.c.own
-	var out Verdict
+	var keys keySource
+	var version uint64
 	switch {
 	case t != nil:
-		out, of = t.signature(ctx, token, p), &t.terms
+		of, keys, version = &t.terms, t.keys, t.keys.Version()
+		out = t.signature(ctx, token, p)
 	case p.algorithm != v.c.keys.signing:
-		return Verdict{Reason: Algorithm}
+		return Verdict{Reason: Algorithm}, nil
 	default:
 		out = v.signature(token, p)
 	}
 	if out.Verified {
 		v.judge(&out, of, p)
 	}
-	return out
+	if out.Reason != None {
+		return out, nil
+	}
+	r = &remembered{verdict: out, after: p.claims.from(v.c.Leeway), until: p.claims.until(v.c.Leeway), keys: keys, version: version}
+	if !out.again {
+		r.verdict.forward = "" // it is the token itself
+	}
+	return out, r
 }
 
 // trusted is the further issuer that a token claims to be of; nil for the gateway's own, and for those not configured.
@@ -166,6 +199,19 @@ func (k *keySet) verifiesAdditionally(p parsed) bool {
 	return false
 }
 
+// until is when the claims cease to hold, in seconds since 1970.
+func (t *claims) until(leeway time.Duration) float64 {
+	if !t.hasExpiry {
+		return math.Inf(1)
+	}
+	return t.expiry + leeway.Seconds()
+}
+
+// from is when the claims begin to hold.
+func (t *claims) from(leeway time.Duration) float64 {
+	return max(t.notBefore, t.issuedAt) - leeway.Seconds()
+}
+
 // claimRule is one line of the decision table that looks at claims.
 type claimRule struct {
 	reason Reason
@@ -179,12 +225,8 @@ var claimRules = []claimRule{
 		return of.checkAudience && !slices.ContainsFunc(of.audiences, func(a string) bool { return slices.Contains(t.audience, a) })
 	}},
 	{NoExpiry, func(c *Config, _ *terms, t *claims, _ float64) bool { return c.RequireExpiry && !t.hasExpiry }},
-	{Expired, func(c *Config, _ *terms, t *claims, now float64) bool {
-		return t.hasExpiry && now >= t.expiry+c.Leeway.Seconds()
-	}},
-	{NotYetValid, func(c *Config, _ *terms, t *claims, now float64) bool {
-		return now < max(t.notBefore, t.issuedAt)-c.Leeway.Seconds()
-	}},
+	{Expired, func(c *Config, _ *terms, t *claims, now float64) bool { return now >= t.until(c.Leeway) }},
+	{NotYetValid, func(c *Config, _ *terms, t *claims, now float64) bool { return now < t.from(c.Leeway) }},
 	{NoJTI, func(c *Config, _ *terms, t *claims, _ float64) bool { return c.RequireJTI && !t.hasID }},
 	{Environment, func(c *Config, of *terms, t *claims, _ float64) bool {
 		_, foreign := environmentOf(t.environment, c.Environment)

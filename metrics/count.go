@@ -148,6 +148,9 @@ func (m *Metrics) Reloaded(successful bool) {
 	m.reloadSuccess.SetToCurrentTime()
 }
 
+// Cache says where the counts of the verdict cache are kept. It is called before anything is served.
+func (m *Metrics) Cache(stats func() authz.CacheStats) { m.cache = stats }
+
 // Ready says whether the sidecar is ready.
 func (m *Metrics) Ready(yes bool) {
 	if yes {

@@ -43,6 +43,7 @@ type Metrics struct {
 	additionalKey     prometheus.Counter
 	ready             prometheus.Gauge
 	suppressed        prometheus.Counter
+	cache             func() authz.CacheStats
 	latestExpiry      float64
 	latestExpiryMutex sync.Mutex
 }
@@ -55,7 +56,7 @@ var overheadBuckets = []float64{10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-
 
 // New makes the registry for one configuration, with every series that can be known beforehand at 0.
 func New(c *authz.Config, b Build) *Metrics {
-	m := &Metrics{table: newTable(), config: c}
+	m := &Metrics{table: newTable(), config: c, cache: func() authz.CacheStats { return authz.CacheStats{} }}
 	m.decisions = m.counters("envgate_decisions_total", "Requests by decision; reason is none when accepted or public.", "decision", "reason")
 	m.removed = m.counters("envgate_credentials_removed_total", "Failing credentials taken off a request that went on, by reason.", "reason")
 	m.crossEnvironment = m.counters("envgate_cross_environment_tokens_total", "Tokens with a good signature that belong to another environment. A name that is not configured as known is other.", "token_environment", "server_environment", "decision")
@@ -79,6 +80,9 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.reloadSuccessful = m.gauge("envgate_last_reload_successful", "1 if the last reload, or the start, was successful.")
 	m.reloadSuccess = m.gauge("envgate_last_reload_success_timestamp_seconds", "When the configuration was last read successfully.")
 	m.additionalKey = m.counter("envgate_tokens_verified_by_additional_key_total", "Tokens that only the additional key verified. When flat, the rotation is over.")
+	m.counted("envgate_verdict_cache_hits_total", "Tokens that were accepted by memory of having been accepted before.", func() uint64 { return m.cache().Hits })
+	m.counted("envgate_verdict_cache_misses_total", "Tokens that were judged anew; refused ones always are.", func() uint64 { return m.cache().Misses })
+	m.counted("envgate_verdict_cache_evictions_total", "Remembered tokens that made room for others. Growing: ENVGATE_VERDICT_CACHE_BYTES is too small for the tokens in use.", func() uint64 { return m.cache().Evictions })
 	m.ready = m.gauge("envgate_ready", "1 while the sidecar is ready.")
 	m.suppressed = m.counter("envgate_log_lines_suppressed_total", "Log lines left out to bound the log's volume.")
 	m.build(b)

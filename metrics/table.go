@@ -57,6 +57,12 @@ func (t *table) counter(name, help string) prometheus.Counter {
 	return t.counters(name, help).WithLabelValues()
 }
 
+// counted is a counter that is kept elsewhere.
+func (t *table) counted(name, help string, value func() uint64) {
+	t.describe(name, "counter", help, nil)
+	t.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
+}
+
 func (t *table) gauges(name, help string, labels ...string) *prometheus.GaugeVec {
 	t.describe(name, "gauge", help, labels)
 	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)

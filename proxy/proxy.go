@@ -15,6 +15,7 @@ import (
 // Proxy is the traffic handler.
 type Proxy struct {
 	rules    atomic.Pointer[rules]
+	cache    *authz.Cache
 	metrics  *metrics.Metrics
 	log      *decisionLog
 	recent   recent
@@ -30,7 +31,9 @@ func New(c *authz.Config, m *metrics.Metrics, log *slog.Logger) *Proxy {
 		metrics: m, log: newDecisionLog(log, m, c.AccessLog), upstream: newUpstream(c, log, m),
 		streams: newStreams(m), warnings: newWarnings(c, m, log),
 	}
-	p.rules.Store(newRules(c))
+	p.cache = authz.NewCache(c.VerdictCacheBytes)
+	m.Cache(p.cache.Stats)
+	p.rules.Store(p.newRules(c))
 	return p
 }
 
@@ -41,7 +44,9 @@ type rules struct {
 	headers headerRules
 }
 
-func newRules(c *authz.Config) *rules { return &rules{c, authz.New(c), newHeaderRules(c)} }
+func (p *Proxy) newRules(c *authz.Config) *rules {
+	return &rules{c, authz.NewCached(c, p.cache), newHeaderRules(c)}
+}
 
 // config is the configuration in force.
 func (p *Proxy) config() *authz.Config { return p.rules.Load().config }

@@ -29,7 +29,7 @@ func (s *Server) reload() {
 	s.watcher.follow(c.Files())
 	s.keepers.keep(c)
 	s.proxy.metrics.Keys(c.Issuer, c.KeyCount())
-	s.proxy.rules.Store(newRules(c))
+	s.proxy.rules.Store(s.proxy.newRules(c))
 	s.proxy.warnings.reconsider(c)
 	s.proxy.metrics.Reloaded(true)
 	s.proxy.metrics.Ready(s.ready())
@@ -42,7 +42,7 @@ func (s *Server) noticeRestart() {
 	if !c.AwaitsRestart() || upstreamListener(c) == s.listener {
 		return
 	}
-	s.proxy.rules.Store(newRules(c.AfterRestart()))
+	s.proxy.rules.Store(s.proxy.newRules(c.AfterRestart()))
 	s.log.Info("the gateway has restarted: it is taken to know the current secret")
 }
 

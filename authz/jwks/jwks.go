@@ -68,6 +68,7 @@ type Set struct {
 	fetched func(Status, error)
 
 	current atomic.Pointer[snapshot]
+	version atomic.Uint64
 	waiting atomic.Int32
 
 	mutex    sync.Mutex
@@ -113,6 +114,7 @@ func (s *Set) Fetch(ctx context.Context) error {
 	keys, err := s.client.fetch(ctx)
 	if err == nil {
 		s.current.Store(&snapshot{keys, time.Now()})
+		s.version.Add(1)
 	}
 	return err
 }
@@ -213,6 +215,9 @@ func (s *Set) start(ctx context.Context) chan struct{} {
 	}()
 	return done
 }
+
+// Version changes with every fetch that succeeds, and so whenever the keys do.
+func (s *Set) Version() uint64 { return s.version.Load() }
 
 // Status tells how many keys are known, and since when.
 func (s *Set) Status() Status {
