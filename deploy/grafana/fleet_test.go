@@ -87,6 +87,24 @@ func fleet() dashboard {
 				{12, 7, graph, "Pods at the webhook", "short", "What the webhook decided, in steps of five minutes. denied: a gateway that no sidecar can be put before; the events of its ReplicaSet say what to set. error: keep the message. Empty without a webhook.",
 					[]query{{`sum by (result) (increase(envgate_injections_total{cluster=~"$cluster"}[5m]))`, "{{result}}"}}, "no webhook", nil, nil},
 			}},
+			{"Keys, reloads and cache", []panel{
+				{12, 8, table, "Keys by issuer", "short", "Usable keys of every issuer, and for those whose keys are fetched, how long ago that last worked. 0 keys: that issuer's tokens are refused with 503. Old: the fetches fail, and a new key of the issuer will not be known; the log's line says why. EnvgateIssuerKeysStale in docs/runbook.md.",
+					[]query{
+						{`min by (namespace, issuer) (envgate_keys{SELECTOR} OF_THEM)`, ""},
+						{`time() - min by (namespace, issuer) (envgate_key_fetch_success_timestamp_seconds{SELECTOR} OF_THEM)`, ""},
+						{`sum by (namespace, issuer) (increase(envgate_key_fetch_failures_total{SELECTOR}[1h]) OF_THEM)`, ""},
+					}, "no sidecar", []column{{"namespace", "Namespace", ""}, {"issuer", "Issuer", ""}, {"Value #A", "Usable keys", "short"}, {"Value #B", "Fetched", "s"}, {"Value #C", "Failures in an hour", "short"}}, nil},
+				{12, 8, table, "Configuration read", "short", "How long ago each sidecar last read its files successfully, and whether its last try was. No: the former configuration is still in force; the log says what is wrong. Pods of one namespace that differ by more than minutes: one of them doesn't see the change. EnvgateReloadFailed in docs/runbook.md.",
+					[]query{
+						{`time() - max by (namespace, pod) (envgate_last_reload_success_timestamp_seconds{SELECTOR} OF_THEM)`, ""},
+						{`min by (namespace, pod) (envgate_last_reload_successful{SELECTOR} OF_THEM)`, ""},
+					}, "no sidecar", []column{{"namespace", "Namespace", ""}, {"pod", "Pod", ""}, {"Value #A", "Read", "s"}, {"Value #B", "Last try successful", "bool_yes_no"}}, nil},
+				{24, 7, graph, "Tokens judged by memory", "percentunit", "Share of the tokens that were accepted because they had been before, by namespace. Low is dear, not dangerous: many tokens are used once only, or evictions (below) show that ENVGATE_VERDICT_CACHE_BYTES is too small.",
+					[]query{
+						{`sum by (namespace) (rate(envgate_verdict_cache_hits_total{SELECTOR}[$__rate_interval]) OF_THEM) / sum by (namespace) (rate(envgate_verdict_cache_hits_total{SELECTOR}[$__rate_interval]) + rate(envgate_verdict_cache_misses_total{SELECTOR}[$__rate_interval]) OF_THEM)`, "{{namespace}}"},
+						{`sum by (namespace) (rate(envgate_verdict_cache_evictions_total{SELECTOR}[$__rate_interval]) OF_THEM) / sum by (namespace) (rate(envgate_verdict_cache_hits_total{SELECTOR}[$__rate_interval]) + rate(envgate_verdict_cache_misses_total{SELECTOR}[$__rate_interval]) OF_THEM)`, "evictions in {{namespace}}"},
+					}, "no sidecar", nil, nil},
+			}},
 			{"Cost and errors", []panel{
 				{12, 8, graph, "Time that envgate adds", "s", "What envgate itself takes of a request, without the gateway's time. Rises with load: the CPU limit throttles it; give it more. Rises for one pod only: look at that node.",
 					[]query{

@@ -68,6 +68,21 @@ func sidecar() dashboard {
 				{12, 8, graph, "How long streams stayed open", "s", "The median of the streams that ended in the last hour, by kind. Always the same round number: a time limit in front of the sidecar ends them.",
 					[]query{{`histogram_quantile(0.5, sum by (le, kind) (rate(envgate_stream_duration_seconds_bucket{SELECTOR}[1h])))`, "{{kind}}"}}, "no stream ended", nil, nil},
 			}},
+			{"Keys, reloads and cache", []panel{
+				{8, 7, table, "Keys by issuer", "short", "Usable keys of every issuer, and for those whose keys are fetched, how long ago that last worked. 0 keys: that issuer's tokens are refused with 503. Old: the log says why the fetches fail.",
+					[]query{
+						{`min by (issuer) (envgate_keys{SELECTOR})`, ""},
+						{`time() - min by (issuer) (envgate_key_fetch_success_timestamp_seconds{SELECTOR})`, ""},
+					}, "not scraped", []column{{"issuer", "Issuer", ""}, {"Value #A", "Usable keys", "short"}, {"Value #B", "Fetched", "s"}}, nil},
+				{8, 7, graph, "Reloads by result", "short", "How often files were read anew, in steps of five minutes. failure: the former configuration stays in force; the log says what is wrong.",
+					[]query{{`round(sum by (result) (increase(envgate_reloads_total{SELECTOR}[5m])))`, "{{result}}"}}, "not scraped", nil, nil},
+				{8, 7, graph, "Tokens judged by memory and anew", "cps", "By memory: accepted before, and not verified again. Anew: new ones, and all that are refused. Evictions: ENVGATE_VERDICT_CACHE_BYTES is too small for the tokens in use.",
+					[]query{
+						{`sum(rate(envgate_verdict_cache_hits_total{SELECTOR}[$__rate_interval]))`, "by memory"},
+						{`sum(rate(envgate_verdict_cache_misses_total{SELECTOR}[$__rate_interval]))`, "anew"},
+						{`sum(rate(envgate_verdict_cache_evictions_total{SELECTOR}[$__rate_interval]))`, "evictions"},
+					}, "not scraped", nil, nil},
+			}},
 			{"Process", []panel{
 				{8, 7, graph, "Memory", "bytes", "Resident memory, and Go's heap in it. Near the container's limit: raise it. The heap grows without end while traffic doesn't: keep a profile and report it.",
 					[]query{{`max(process_resident_memory_bytes{SELECTOR})`, "resident"}, {`max(go_memstats_heap_inuse_bytes{SELECTOR})`, "heap"}}, "not scraped", nil, nil},

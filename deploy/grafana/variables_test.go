@@ -1,5 +1,7 @@
 package grafana
 
+import "strings"
+
 // choice is a variable whose values come from a label. Where all may be chosen, all is .*, which also matches series
 // without the label: a Prometheus of one cluster mostly has no label cluster.
 func choice(name, label, description, query string, all bool) object {
@@ -41,6 +43,11 @@ func annotations(expr string) []object {
 		{
 			"name": "Restarts", "datasource": source, "enable": true, "hide": false, "iconColor": purple,
 			"expr": expr, "titleFormat": "a sidecar restarted", "textFormat": "{{namespace}}/{{pod}}", "tagKeys": "namespace,pod",
+		},
+		{
+			"name": "Reloads", "datasource": source, "enable": true, "hide": false, "iconColor": green,
+			"expr":        strings.Replace(expr, "process_start_time_seconds", "envgate_last_reload_success_timestamp_seconds", 1),
+			"titleFormat": "a sidecar read its files anew", "textFormat": "{{namespace}}/{{pod}}", "tagKeys": "namespace,pod",
 		},
 	}
 }

@@ -3,12 +3,16 @@
 package observe
 
 import (
+	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"time"
 
 	"envgate/authz"
+	"envgate/authz/issuertest"
 )
 
 // sidecar is a running envgate, and how Prometheus knows it.
@@ -32,6 +36,10 @@ var settings = map[string][]string{
 func (s *stack) startSidecars(binary string) error {
 	s.secret, s.sidecars = rand.Text()+rand.Text(), map[string]*sidecar{}
 	gateway := "http://" + s.serve(gateway())
+	policy, err := trustingPolicy(gateway)
+	if err != nil {
+		return err
+	}
 	for environment, own := range settings {
 		traffic, err := freeAddress()
 		if err != nil {
@@ -44,6 +52,9 @@ func (s *stack) startSidecars(binary string) error {
 		secret := s.secret
 		if environment == "development" {
 			secret = rand.Text() + rand.Text()
+		}
+		if environment == "production" {
+			own = append(own, "ENVGATE_POLICY="+policy)
 		}
 		environ := append([]string{"JWT_SECRET_KEY=" + secret, "ENVGATE_ENVIRONMENT=" + environment, "ENVGATE_ENVIRONMENT_RULE=enforce"}, own...)
 		config, err := authz.Parse(authz.Source{Environ: environ})
@@ -60,6 +71,21 @@ func (s *stack) startSidecars(binary string) error {
 		}
 	}
 	return nil
+}
+
+// trustingPolicy writes the built-in policy with a further issuer, whose keys are at an address.
+func trustingPolicy(address string) (file string, err error) {
+	text, err := authz.PolicyText("contextforge")
+	if err != nil {
+		return "", err
+	}
+	folder, err := os.MkdirTemp("", "envgate-observe")
+	if err != nil {
+		return "", err
+	}
+	file = filepath.Join(folder, "policy.yaml")
+	text = append(text, "\nissuers: [{issuer: https://login.example.com, audiences: [gateway], algorithms: [EdDSA], jwks_url: \""+address+"/keys\"}]\n"...)
+	return file, os.WriteFile(file, text, 0o600)
 }
 
 // token mints one for an environment ("": without env) that expires at a time.
@@ -87,6 +113,10 @@ func gateway() http.Handler {
 		_, _ = conn.Read(make([]byte, 1)) // until the client leaves
 	})
 	mux.HandleFunc("/missing", http.NotFound)
+	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
+		_, key, _ := ed25519.GenerateKey(rand.Reader)
+		fmt.Fprintf(w, `{"keys": [%s]}`, issuertest.JWK("key-1", "EdDSA", key.Public()))
+	})
 	mux.HandleFunc("/slow", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	mux.HandleFunc("/hangup", func(w http.ResponseWriter, _ *http.Request) {
 		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
