@@ -100,11 +100,23 @@ func meaning(r authz.Reason) string {
 // statusPolicy lets the page load its own files and nothing else; no other page may frame it.
 const statusPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+// pagesAtOnce is how many pages are made at a time.
+const pagesAtOnce = 4
+
 // statusRoutes serves the page, its files and the same as JSON, all behind one guard.
 func statusRoutes(mux *http.ServeMux, guard func(http.HandlerFunc) http.HandlerFunc, current func() status) {
+	made := make(chan struct{}, pagesAtOnce)
 	route := func(pattern, contentType string, body func() ([]byte, error)) {
 		mux.HandleFunc(pattern, guard(func(w http.ResponseWriter, _ *http.Request) {
+			select {
+			case made <- struct{}{}:
+			default: // whoever may look could otherwise take the proxy's time
+				w.Header().Set("Retry-After", "1")
+				plainText(w, http.StatusServiceUnavailable, "too many readers at once\n")
+				return
+			}
 			b, err := body()
+			<-made
 			if err != nil { // by a template that doesn't fit its data
 				plainText(w, http.StatusInternalServerError, "the status can't be shown\n")
 				return

@@ -324,3 +324,41 @@ func TestTheDrainCommandCallsTheSidecarLocalhost(t *testing.T) {
 		t.Errorf("%v, host %q", err, host)
 	}
 }
+
+// Readers of the status page take a bounded part of the process, however many there are.
+func TestOnlySoManyPagesAreMadeAtOnce(t *testing.T) {
+	mux, entered, leave := http.NewServeMux(), make(chan struct{}, 100), make(chan struct{})
+	statusRoutes(mux, func(h http.HandlerFunc) http.HandlerFunc { return h }, func() status {
+		entered <- struct{}{}
+		<-leave
+		return status{}
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	codes := make(chan int, 100)
+	get := func() {
+		res, err := http.Get(server.URL + "/api/status")
+		if err != nil {
+			codes <- 0
+			return
+		}
+		res.Body.Close()
+		codes <- res.StatusCode
+	}
+	for range pagesAtOnce {
+		go get()
+		<-entered
+	}
+	for range 20 {
+		get()
+		if code := <-codes; code != http.StatusServiceUnavailable {
+			t.Fatalf("got %d, want 503", code)
+		}
+	}
+	close(leave)
+	for range pagesAtOnce {
+		if code := <-codes; code != http.StatusOK {
+			t.Errorf("got %d, want 200", code)
+		}
+	}
+}
