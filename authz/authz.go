@@ -73,6 +73,7 @@ func (g *Guard) Check(r *http.Request) Decision {
 	g.decide(r, open, found, &d)
 	if d.Outcome != Refused {
 		found.forward(g, r, &d)
+		d.Bound = found.bound(g)
 	}
 	return d
 }

@@ -183,6 +183,21 @@ func (f *candidates) note(v Verdict) {
 	}
 }
 
+// bound tells whether no token goes on but those that are bound to this environment: accepted ones that carry its name, and
+// in report mode, where failing ones go on as well, nothing else.
+func (f *candidates) bound(g *Guard) bool {
+	if g.c.Mode == ModeReport && len(f.failed) > 0 {
+		return false
+	}
+	for i := range f.judged {
+		v := &f.judged[i].verdict
+		if v.Reason == None && (v.Unbound || v.Foreign || v.Environment != g.c.Environment) {
+			return false
+		}
+	}
+	return true
+}
+
 // lastCookie is the verdict that speaks for the cookies: the last failing one of the first name that the policy lists.
 func (f *candidates) lastCookie() Verdict {
 	for _, v := range f.cookie {

@@ -20,6 +20,17 @@ const (
 	ModeReport  Mode = "report" // judge, count and log, but refuse and remove no credential
 )
 
+// Translate says whether tokens are signed anew between clients, who have keys derived per environment, and a gateway that
+// knows only the base secret.
+type Translate string
+
+// The values of Translate.
+const (
+	TranslateOff    Translate = "off"
+	TranslateAccept Translate = "accept" // derived-key tokens are accepted, none is issued
+	TranslateIssue  Translate = "issue"  // and issued
+)
+
 // Config is the whole configuration, parsed once and checked: nothing in it is parsed again per request.
 // The fields follow the order of Settings.
 type Config struct {
@@ -34,6 +45,7 @@ type Config struct {
 	PublicKeyPath        string
 	PrivateKeyPath       string
 	DeriveKey            bool
+	Embed                bool // add env to the tokens that the gateway hands out
 	RequireExpiry        bool
 	RequireJTI           bool
 	AuthHeader           string // canonical
@@ -56,6 +68,9 @@ type Config struct {
 	AdditionalSecret    Secret
 
 	AdditionalPublicKeyPaths []string
+
+	Translate     Translate
+	AcceptBaseKey bool
 
 	MaxTokenBytes       int
 	VerdictCacheBytes   int
@@ -223,8 +238,14 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 			bad("ENVGATE_POLICY (--policy): %q: %w", Printable(c.PolicyName), err)
 		}
 	}
+	if translating := c.Translate == TranslateAccept || c.Translate == TranslateIssue; translating && (!c.Embed || !c.DeriveKey || !symmetric(c.Algorithm)) {
+		bad("ENVGATE_TRANSLATE_KEYS (--translate-keys): %q: needs EMBED_ENVIRONMENT_IN_TOKENS=true, DERIVE_KEY_PER_ENVIRONMENT=true and a JWT_ALGORITHM of HS256, HS384 or HS512", c.Translate)
+		return problems
+	}
 	switch {
 	case !slices.Contains(Algorithms, c.Algorithm): // reported already
+	case c.Embed && !symmetric(c.Algorithm) && c.PrivateKeyPath == "":
+		bad("EMBED_ENVIRONMENT_IN_TOKENS (--embed-environment-in-tokens): \"true\": JWT_ALGORITHM %s signs with a private key: set JWT_PRIVATE_KEY_PATH", c.Algorithm)
 	case symmetric(c.Algorithm) && !c.Secret.IsSet():
 		if raw["JWT_SECRET_KEY"] == "" && raw["JWT_SECRET_KEY_FILE"] == "" { // else what is wrong with it is reported already
 			bad("JWT_SECRET_KEY: not set: JWT_ALGORITHM %s needs JWT_SECRET_KEY or JWT_SECRET_KEY_FILE", c.Algorithm)

@@ -108,6 +108,8 @@ type Decision struct {
 
 	Forward Credentials // what the upstream may see; meaningless when refused
 
+	Bound bool // what goes on holds no token that isn't bound to this environment: neither are tokens that it gets
+
 	LoginPage string // where a browser goes instead of being refused; empty: nowhere
 	Basic     bool   // the refusal also offers Basic
 }

@@ -100,6 +100,10 @@ func signatureText(v Verdict) string {
 	switch {
 	case v.Additional:
 		return "verified by the additional key; signed again for the gateway"
+	case v.BaseKey && v.Verified:
+		return "verified by the base secret, which ENVGATE_ACCEPT_BASE_KEY still accepts"
+	case v.Translated:
+		return "verified by the derived key; signed with the base secret for the gateway"
 	case v.BaseKey:
 		return "signed with the secret itself, but DERIVE_KEY_PER_ENVIRONMENT expects the derived key"
 	case v.Verified:

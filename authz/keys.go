@@ -8,16 +8,13 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -43,98 +40,12 @@ func hashBytes(algorithm string) int {
 	return 32
 }
 
-// keySet holds the gateway's own keys for the one algorithm it uses.
-type keySet struct {
-	method  jwt.SigningMethod
-	verify  any             // the current key
-	sign    any             // nil when there is no private key
-	extra   []additionalKey // those of a rotation
-	gateway gatewayKnows
-	base    any // under DERIVE_KEY_PER_ENVIRONMENT: the secret that the key is derived from; verifies nothing, only explains
-	signing string
-}
-
-// Format keeps key material out of every log and error, whatever the verb.
-func (*keySet) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
-
 // DeriveKey is the gateway's key for one environment: hex(HMAC-SHA256(secret, "mcpgw-env:" + environment)), its 64
 // characters as bytes (mcpgateway/utils/jwt_config_helper.py of 1.0.5 and newer).
 func DeriveKey(secret Secret, environment string) Secret {
 	mac := hmac.New(sha256.New, secret.bytes)
 	mac.Write([]byte("mcpgw-env:" + environment))
 	return Secret{[]byte(hex.EncodeToString(mac.Sum(nil)))}
-}
-
-// newKeySet builds the keys of a configuration. Files are opened only when the algorithm needs them.
-func newKeySet(c *Config) (*keySet, error) {
-	k := &keySet{method: jwt.GetSigningMethod(c.Algorithm), signing: c.Algorithm}
-	if symmetric(c.Algorithm) {
-		current, extra := c.Secret, c.AdditionalSecret
-		if c.DeriveKey {
-			k.base = current.bytes
-			current = DeriveKey(current, c.Environment)
-			if extra.IsSet() {
-				extra = DeriveKey(extra, c.Environment)
-			}
-		}
-		k.verify, k.sign = current.bytes, current.bytes
-		if extra.IsSet() {
-			k.extra = []additionalKey{{key: extra.bytes}}
-		}
-		return k, nil
-	}
-	public, err := readPublicKey(c.PublicKeyPath, c.Algorithm)
-	if err != nil {
-		return nil, fmt.Errorf("JWT_PUBLIC_KEY_PATH: %w", err)
-	}
-	k.verify = public
-	for _, path := range c.AdditionalPublicKeyPaths {
-		key, err := readPublicKey(path, c.Algorithm)
-		if err != nil {
-			return nil, fmt.Errorf("ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS: %w", err)
-		}
-		id, err := (&jose.JSONWebKey{Key: key}).Thumbprint(crypto.SHA256)
-		if err != nil {
-			return nil, fmt.Errorf("ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS: %q: %w", path, err)
-		}
-		k.extra = append(k.extra, additionalKey{base64.RawURLEncoding.EncodeToString(id), key})
-	}
-	if len(k.extra) > 0 && c.PrivateKeyPath != "" {
-		if k.sign, err = readPrivateKey(c.PrivateKeyPath, c.Algorithm); err != nil {
-			return nil, fmt.Errorf("JWT_PRIVATE_KEY_PATH: %w", err)
-		}
-	}
-	return k, nil
-}
-
-// gatewayKnows says which secret the gateway knows, and so with which one a token must be signed when it gets there.
-type gatewayKnows int
-
-const (
-	knowsCurrent gatewayKnows = iota
-	knowsFormer               // until it restarts, after a reload changed the secret
-	knowsUnsaid               // the same, where a restart can't be noticed: tokens go on as they came
-)
-
-// forward is a token as the gateway shall see it, and whether it is another one: the same header and claims, signed with
-// the key that the gateway knows.
-func (k *keySet) forward(token string, p parsed, additional bool) (_ string, again bool, err error) {
-	key := k.sign
-	if k.gateway == knowsFormer {
-		key, additional = k.extra[0].key, !additional
-	}
-	if key == nil || !additional || k.gateway == knowsUnsaid {
-		return token, false, nil
-	}
-	signature, err := k.method.Sign(p.signed, key)
-	return p.signed + "." + base64.RawURLEncoding.EncodeToString(signature), true, err
-}
-
-// additionalKey verifies tokens beside the current key. Its id is the thumbprint of a public key (RFC 7638), which some
-// gateways write as kid; empty for a secret.
-type additionalKey struct {
-	id  string
-	key any
 }
 
 // Signer returns the key that mints tokens: the secret, or the private key, whose file is read now.
@@ -273,12 +184,18 @@ func (c *Config) Keys() (keys []KeyFacts) {
 	case symmetric(c.Algorithm):
 		kind = "secret"
 	}
-	for i := range c.KeyCount() {
-		use := "current"
-		if i > 0 {
-			use = "additional"
+	if c.keys == nil {
+		return nil
+	}
+	for _, k := range c.keys.keys {
+		facts := KeyFacts{c.Issuer, "current", kind, c.Algorithm}
+		if k.additional {
+			facts.Use = "additional"
 		}
-		keys = append(keys, KeyFacts{c.Issuer, use, kind, c.Algorithm})
+		if k.base {
+			facts.Kind = "secret" // not derived
+		}
+		keys = append(keys, facts)
 	}
 	return keys
 }
@@ -288,5 +205,5 @@ func (c *Config) KeyCount() int {
 	if c.keys == nil {
 		return 0
 	}
-	return 1 + len(c.keys.extra)
+	return len(c.keys.keys)
 }

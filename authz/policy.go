@@ -28,7 +28,8 @@ type Policy struct {
 	StripHeaders []string `yaml:"strip_headers"`
 	Bind         Bind     `yaml:"bind"`
 
-	Issuers []TrustedIssuer `yaml:"issuers"`
+	Issuers  []TrustedIssuer `yaml:"issuers"`
+	Issuance []Issuance      `yaml:"issuance"`
 }
 
 // Bind names the environment variables that say where the gateway listens, so that injection can move it. Empty where the
@@ -146,6 +147,11 @@ func ParsePolicy(b []byte) (*Policy, error) {
 	for _, name := range []string{p.Bind.HostEnv, p.Bind.PortEnv} {
 		if (p.Bind != Bind{}) && !environmentVariable.MatchString(name) {
 			return nil, fmt.Errorf("bind: %q: want host_env and port_env, two names of environment variables", Printable(name))
+		}
+	}
+	for i, answer := range p.Issuance {
+		if err := answer.check(); err != nil {
+			return nil, fmt.Errorf("issuance[%d] %s: %w", i, Printable(answer.Path+answer.Prefix), err)
 		}
 	}
 	if err := checkIssuers(p.Issuers); err != nil {

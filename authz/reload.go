@@ -36,22 +36,22 @@ func (c *Config) adoptSecret(former *Config, noticed bool) {
 			knows = knowsFormer
 		}
 	case former.formerSecret:
-		c.AdditionalSecret, knows = former.AdditionalSecret, former.keys.gateway
+		c.AdditionalSecret, knows = former.AdditionalSecret, former.keys.knows
 	default:
 		return
 	}
 	c.formerSecret = true
 	c.keys, _ = newKeySet(c) // of secrets: can't fail
-	c.keys.gateway = knows
+	c.keys.knows = knows
 }
 
 // AwaitsRestart tells whether the gateway is taken to know the former secret until it has restarted.
-func (c *Config) AwaitsRestart() bool { return c.keys != nil && c.keys.gateway == knowsFormer }
+func (c *Config) AwaitsRestart() bool { return c.keys != nil && c.keys.knows == knowsFormer }
 
 // AfterRestart is the same configuration before a gateway that knows the current secret.
 func (c *Config) AfterRestart() *Config {
 	after, keys := *c, *c.keys
-	keys.gateway = knowsCurrent
+	keys.knows = knowsCurrent
 	after.keys = &keys
 	return &after
 }

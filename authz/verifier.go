@@ -27,7 +27,8 @@ type Verdict struct {
 	Expiry      time.Time
 	Subject, ID string
 	Additional  bool // verified by the additional key
-	BaseKey     bool // did not verify, but would under the secret that the key is derived from
+	BaseKey     bool // signed with the secret that keys are derived from: not verified, unless ENVGATE_ACCEPT_BASE_KEY holds
+	Translated  bool // goes on signed as the gateway knows it
 
 	forward string // the token as the gateway shall see it
 	again   bool   // it was signed again for that
@@ -122,6 +123,7 @@ type parsed struct {
 	keyID     string
 	signed    string // header.payload, the bytes under the signature
 	signature []byte // nil when the text is base64url of no byte string: it verifies under no key
+	payload   []byte
 	object    object
 	claims    claims
 }
@@ -154,6 +156,7 @@ func parseToken(token string) (p parsed, ok bool) {
 	}
 	p.algorithm, _ = text(ho.get("alg"))
 	p.keyID, _ = text(ho.get("kid"))
+	p.payload = payload
 	if p.object, err = parseObject(payload); err != nil {
 		return p, false
 	}
@@ -162,41 +165,23 @@ func parseToken(token string) (p parsed, ok bool) {
 	return p, ok
 }
 
-// signature tries the current key, then the additional ones.
+// signature finds the key of the gateway that verifies a token.
 func (v *verifier) signature(token string, p parsed) Verdict {
 	k := v.c.keys
-	switch {
-	case p.signature == nil:
-	case k.method.Verify(p.signed, p.signature, k.verify) == nil:
-		return v.verified(token, p, false)
-	case k.verifiesAdditionally(p):
-		return v.verified(token, p, true)
-	case k.base != nil && k.method.Verify(p.signed, p.signature, k.base) == nil:
-		return Verdict{Reason: Signature, BaseKey: true}
-	}
-	return Verdict{Reason: Signature}
-}
-
-// verified is the verdict on a token whose signature a key of the gateway verified.
-func (v *verifier) verified(token string, p parsed, additional bool) Verdict {
-	out := Verdict{Verified: true, Additional: additional, Issuer: v.c.Issuer}
-	var err error
-	if out.forward, out.again, err = v.c.keys.forward(token, p, additional); err != nil {
+	if p.signature == nil {
 		return Verdict{Reason: Signature}
 	}
-	return out
-}
-
-// verifiesAdditionally tells whether an additional key verifies a token. Its kid is a hint which to try first.
-func (k *keySet) verifiesAdditionally(p parsed) bool {
-	for _, hinted := range []bool{true, false} {
-		for _, extra := range k.extra {
-			if (extra.id != "" && extra.id == p.keyID) == hinted && k.method.Verify(p.signed, p.signature, extra.key) == nil {
-				return true
-			}
-		}
+	by := k.find(p)
+	if by == nil {
+		return Verdict{Reason: Signature, BaseKey: k.explain != nil && k.method.Verify(p.signed, p.signature, k.explain) == nil}
 	}
-	return false
+	out := Verdict{Verified: true, Additional: by.additional, BaseKey: by.base, Issuer: v.c.Issuer}
+	var err error
+	if out.forward, out.again, err = k.forward(token, p, by); err != nil {
+		return Verdict{Reason: Signature}
+	}
+	out.Translated = out.again && v.c.Translate != TranslateOff
+	return out
 }
 
 // until is when the claims cease to hold, in seconds since 1970.
@@ -280,9 +265,9 @@ func (v *verifier) underGatewayKey(token string) bool {
 		return false
 	}
 	k := v.c.keys
-	keys := []any{k.verify, k.base}
-	for _, extra := range k.extra {
-		keys = append(keys, extra.key)
+	keys := []any{k.explain}
+	for _, known := range k.keys {
+		keys = append(keys, known.verify)
 	}
 	for _, key := range keys {
 		if key != nil && k.method.Verify(token[:last], signature, key) == nil {

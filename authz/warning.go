@@ -112,6 +112,9 @@ func (c *Config) Warnings() (ws []Warning) {
 	return ws
 }
 
+// BaseKeyAccepted is the detail of BaseKeySeen where such a token was accepted.
+const BaseKeyAccepted = "accepted"
+
 // RuntimeWarning words a warning that only traffic or the kernel's socket tables can raise. detail names what was seen;
 // it may be empty.
 func RuntimeWarning(check, detail string) Warning {
@@ -119,7 +122,10 @@ func RuntimeWarning(check, detail string) Warning {
 	case ForwardedIgnored:
 		return Warning{check, "a proxy in front says https in X-Forwarded-Proto, which is ignored: the gateway will build http links", "set ENVGATE_TRUSTED_PROXIES to the proxy's network (or private), or ENVGATE_PUBLIC_URL"}
 	case BaseKeySeen:
-		return Warning{check, "a token is signed with the secret itself, but DERIVE_KEY_PER_ENVIRONMENT expects the derived key: the gateway does not derive", "set DERIVE_KEY_PER_ENVIRONMENT=false, or use a gateway of 1.0.5 or newer that derives"}
+		if detail == BaseKeyAccepted {
+			return Warning{check, "a token under the base secret was accepted: while ENVGATE_ACCEPT_BASE_KEY is true, derived keys separate nothing yet", "set ENVGATE_ACCEPT_BASE_KEY=false once envgate_tokens_verified_by_base_key_total stays flat for the longest lifetime in use"}
+		}
+		return Warning{check, "a token is signed with the secret itself, but DERIVE_KEY_PER_ENVIRONMENT expects the derived key: the gateway does not derive", "set DERIVE_KEY_PER_ENVIRONMENT=false, use a gateway of 1.0.5 or newer that derives, or set ENVGATE_TRANSLATE_KEYS"}
 	case UpstreamExposed:
 		return Warning{check, "the gateway can be reached around the sidecar: it listens on " + detail, "set HOST=127.0.0.1 for the gateway"}
 	}

@@ -31,6 +31,12 @@ func (m *Metrics) token(d authz.Decision, v *authz.Verdict) {
 	if v.Additional {
 		m.additionalKey.Inc()
 	}
+	if v.BaseKey {
+		m.baseKey.Inc()
+	}
+	if v.Translated && d.Outcome != authz.Refused && v.Reason == authz.None {
+		m.Translated(true)
+	}
 	if v.Unbound {
 		m.withoutEnv.WithLabelValues(label(v.Issuer)).Inc()
 		m.unboundUntil(v.Expiry)
@@ -112,6 +118,18 @@ func (m *Metrics) StreamOpened(kind string) (closed func()) {
 
 // Keys sets the number of usable keys of an issuer.
 func (m *Metrics) Keys(issuer string, n int) { m.keys.WithLabelValues(label(issuer)).Set(float64(n)) }
+
+// Embedded counts what became of a token that the gateway handed out.
+func (m *Metrics) Embedded(what authz.Embedding) { m.embedded.WithLabelValues(string(what)).Inc() }
+
+// Translated counts a token that was signed anew: for the gateway, or for a client.
+func (m *Metrics) Translated(forGateway bool) {
+	direction := outbound
+	if forGateway {
+		direction = inbound
+	}
+	m.translated.WithLabelValues(direction).Inc()
+}
 
 // Issuers presets the series of a configuration's further issuers.
 func (m *Metrics) Issuers(c *authz.Config) {

@@ -41,6 +41,9 @@ type Metrics struct {
 	reloadSuccessful  prometheus.Gauge
 	reloadSuccess     prometheus.Gauge
 	additionalKey     prometheus.Counter
+	baseKey           prometheus.Counter
+	embedded          *prometheus.CounterVec
+	translated        *prometheus.CounterVec
 	ready             prometheus.Gauge
 	suppressed        prometheus.Counter
 	cache             func() authz.CacheStats
@@ -80,6 +83,9 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.reloadSuccessful = m.gauge("envgate_last_reload_successful", "1 if the last reload, or the start, was successful.")
 	m.reloadSuccess = m.gauge("envgate_last_reload_success_timestamp_seconds", "When the configuration was last read successfully.")
 	m.additionalKey = m.counter("envgate_tokens_verified_by_additional_key_total", "Tokens that only the additional key verified. When flat, the rotation is over.")
+	m.baseKey = m.counter("envgate_tokens_verified_by_base_key_total", "Tokens under the base secret that were accepted while keys are translated. When flat, ENVGATE_ACCEPT_BASE_KEY=false is safe.")
+	m.embedded = m.counters("envgate_tokens_embedded_total", "Tokens that the gateway handed out, and answers that can't be read, by what became of them.", "result")
+	m.translated = m.counters("envgate_translated_tokens_total", "Tokens signed anew: inbound as the gateway knows them, outbound under the derived key.", "direction")
 	m.counted("envgate_verdict_cache_hits_total", "Tokens that were accepted by memory of having been accepted before.", func() uint64 { return m.cache().Hits })
 	m.counted("envgate_verdict_cache_misses_total", "Tokens that were judged anew; refused ones always are.", func() uint64 { return m.cache().Misses })
 	m.counted("envgate_verdict_cache_evictions_total", "Remembered tokens that made room for others. Growing: ENVGATE_VERDICT_CACHE_BYTES is too small for the tokens in use.", func() uint64 { return m.cache().Evictions })
@@ -91,6 +97,12 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.preset()
 	return m
 }
+
+// directions of a translated token.
+const (
+	inbound  = "inbound"
+	outbound = "outbound"
+)
 
 // sources of an answer.
 const (
@@ -132,6 +144,12 @@ func (m *Metrics) preset() {
 	m.withoutEnv.WithLabelValues(issuer)
 	m.keys.WithLabelValues(issuer)
 	m.Issuers(c)
+	for _, what := range authz.Embeddings {
+		m.embedded.WithLabelValues(string(what))
+	}
+	for _, direction := range []string{inbound, outbound} {
+		m.translated.WithLabelValues(direction)
+	}
 	for _, result := range []string{"success", "failure"} {
 		m.reloads.WithLabelValues(result)
 	}

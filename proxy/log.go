@@ -101,6 +101,17 @@ func (l *decisionLog) upstream(kind string, r *http.Request) {
 	l.log.Warn("the upstream did not answer", "kind", kind, "method", metrics.MethodLabel(r.Method), "suppressed", suppressed)
 }
 
+// unembedded logs that an answer that may hand out tokens passed as it was.
+func (l *decisionLog) unembedded(what authz.Embedding, r *http.Request) {
+	suppressed, ok := l.upstreams.allow(string(what))
+	if !ok {
+		l.metrics.Suppressed(1)
+		return
+	}
+	l.log.Warn("an answer that may hand out tokens could not be read: it passed unchanged", "kind", string(what), "method", metrics.MethodLabel(r.Method),
+		"path", printablePath(r.URL.Path), "suppressed", suppressed)
+}
+
 func requestAttrs(r *http.Request, d *authz.Decision) []slog.Attr {
 	return append(traceAttrs(r.Header), []slog.Attr{
 		slog.String("reason", string(d.Reason)), slog.String("method", metrics.MethodLabel(r.Method)),

@@ -108,6 +108,9 @@ func (e *exchange) rewrite(pr *httputil.ProxyRequest) {
 		setHeader(out.Header, "Authorization", forward.Authorization)
 	}
 	e.rules.headers.apply(e.r, out)
+	if e.rules.guard.Issuance(e.r.Method, e.r.URL.Path) != nil {
+		out.Header["Accept-Encoding"] = []string{"identity"} // its answer is read
+	}
 	if e.r.ContentLength != 0 && out.Body != nil {
 		e.watchBody(out)
 	}
@@ -152,6 +155,7 @@ func (e *exchange) modifyResponse(res *http.Response) error {
 		took = 0
 		e.openEventStream(res)
 	}
+	e.embed(res)
 	if res.StatusCode != http.StatusSwitchingProtocols && e.last() {
 		res.Header.Set("Connection", "close")
 	}

@@ -88,7 +88,9 @@ func (w *warnings) observe(r *http.Request, d *authz.Decision) {
 		w.raise(authz.RuntimeWarning(authz.ForwardedIgnored, ""))
 	}
 	for i := range d.Tokens {
-		if d.Tokens[i].BaseKey {
+		if v := &d.Tokens[i]; v.BaseKey && v.Verified {
+			w.raise(authz.RuntimeWarning(authz.BaseKeySeen, authz.BaseKeyAccepted))
+		} else if v.BaseKey {
 			w.raise(authz.RuntimeWarning(authz.BaseKeySeen, ""))
 		}
 	}

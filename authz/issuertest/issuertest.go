@@ -275,3 +275,27 @@ func JWK(kid, algorithm string, public crypto.PublicKey) string {
 	text, _ := json.Marshal(m)
 	return string(text)
 }
+
+// PrivatePEM is the newest key as a PEM file.
+func (i *Issuer) PrivatePEM(t testing.TB) []byte {
+	t.Helper()
+	i.mutex.Lock()
+	defer i.mutex.Unlock()
+	der, err := x509.MarshalPKCS8PrivateKey(i.keys[len(i.keys)-1].private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
+// PublicPEM is its public half.
+func (i *Issuer) PublicPEM(t testing.TB) []byte {
+	t.Helper()
+	i.mutex.Lock()
+	defer i.mutex.Unlock()
+	der, err := x509.MarshalPKIXPublicKey(i.keys[len(i.keys)-1].private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+}
