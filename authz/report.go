@@ -18,6 +18,9 @@ type Report struct {
 	LoginPage   string   `json:"login_page,omitempty"`
 	Routes      []Route  `json:"routes,omitempty"`
 
+	Embedded   []string `json:"embedded,omitempty"`
+	Translated string   `json:"translated,omitempty"`
+
 	Issuers []TrustedIssuer `json:"issuers,omitempty"`
 
 	Warnings []Warning `json:"warnings"`
@@ -32,6 +35,8 @@ func NewReport(c *Config, more ...Warning) Report {
 		Warnings: append(append([]Warning{}, c.Warnings()...), more...),
 	}
 	r.Issuers = c.Policy.Issuers
+	r.Embedded = c.embedded()
+	r.Translated = c.translated()
 	if c.CORS {
 		r.Origins = c.AllowedOrigins
 	}
@@ -59,6 +64,36 @@ func (c *Config) tokenSources() (list []string) {
 	return list
 }
 
+// embedded says in words which tokens get this environment's name.
+func (c *Config) embedded() (list []string) {
+	if !c.Embed {
+		return nil
+	}
+	for _, name := range c.Policy.Tokens.Cookies {
+		list = append(list, "cookie "+name+" of any answer")
+	}
+	for _, i := range c.Policy.Issuance {
+		path := (Route{Path: i.Path, Prefix: i.Prefix}).String()
+		list = append(list, strings.Join(i.Methods, " ")+" "+path+" at "+strings.Join(i.Tokens, " "))
+	}
+	return list
+}
+
+// translated says in words what the gateway gets of tokens under the derived key.
+func (c *Config) translated() string {
+	if c.Translate == TranslateOff {
+		return ""
+	}
+	words := "derived keys are signed with the base secret for the gateway"
+	if c.Translate == TranslateIssue {
+		words += ", and its tokens with the derived key for clients"
+	}
+	if c.AcceptBaseKey {
+		words += "; tokens under the base secret are accepted, too, which separates nothing yet"
+	}
+	return words
+}
+
 // Text writes the report for people.
 func (r Report) Text(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -84,6 +119,15 @@ func (r Report) Text(w io.Writer) error {
 	_, _ = fmt.Fprintf(t, "\nTokens are looked for in:\n")
 	for _, s := range r.Tokens {
 		_, _ = fmt.Fprintf(t, "  %s\n", s)
+	}
+	if len(r.Embedded) > 0 {
+		_, _ = fmt.Fprintf(t, "\nTokens of the gateway get env in:\n")
+	}
+	for _, s := range r.Embedded {
+		_, _ = fmt.Fprintf(t, "  %s\n", s)
+	}
+	if r.Translated != "" {
+		_, _ = fmt.Fprintf(t, "\nTranslation: %s\n", r.Translated)
 	}
 	_, _ = fmt.Fprintf(t, "\nROUTE\tMETHODS\tACCESS\n")
 	for _, route := range r.Routes {

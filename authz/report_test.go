@@ -27,3 +27,21 @@ func TestReportIsComplete(t *testing.T) {
 	}
 	hides(t, []string{text.String(), asJSON(r)})
 }
+
+// What is embedded, translated and trusted is in the report, too.
+func TestReportSaysWhatIsSignedAgain(t *testing.T) {
+	c := newGuard(t, append(translating, "ENVGATE_ACCEPT_BASE_KEY=true")...).Config()
+	c.Policy.Issuers = []TrustedIssuer{{Issuer: "https://login.example.com", Audiences: []string{"gateway"}, Algorithms: []string{"RS256"}, JWKSURL: "https://login.example.com/keys", Environment: "ignore"}}
+	var text strings.Builder
+	if err := NewReport(c).Text(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{
+		"  cookie jwt_token of any answer\n", "  POST /auth/login at /access_token\n", "  POST /tokens/* at /access_token\n", "https://login.example.com  gateway    RS256       ignore     https://login.example.com/keys\n",
+		"Translation: derived keys are signed with the base secret for the gateway, and its tokens with the derived key for clients; tokens under the base secret are accepted, too, which separates nothing yet\n",
+	} {
+		if !strings.Contains(text.String(), s) {
+			t.Errorf("%q is not in the report:\n%s", s, text.String())
+		}
+	}
+}
