@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -62,6 +63,7 @@ type visited struct {
 	tools          int // status of a request by a script of the page, with nothing but the cookie
 	cookie         string
 	screenshot     []byte
+	loggedOut      bool
 
 	mu       sync.Mutex
 	answered int
@@ -103,6 +105,17 @@ func visit(t *testing.T, g *gateway, base string) *visited {
 			seen.cookie = c.Value
 		}
 	}
+	if g.release == legacy { // which logs out by POST only
+		perform(t, ctx, chromedp.Evaluate[int](`fetch("`+g.root+`/admin/logout", {method: "POST"}).then(r => r.status)`, chromedp.EvalAwaitPromise))
+	} else {
+		do(chromedp.Navigate(base + g.root + "/admin/logout"))
+	}
+	do(chromedp.Navigate(base + g.root + "/admin/"))
+	do(chromedp.WaitReady(chromedp.ID("email"))) // the login page again
+	if cookies, err = chromedp.Call(ctx, network.GetCookies, network.GetCookiesParams{}); err != nil {
+		t.Fatal(err)
+	}
+	seen.loggedOut = !slices.ContainsFunc(cookies.Cookies, func(c *network.Cookie) bool { return c.Name == "jwt_token" })
 	return seen
 }
 
