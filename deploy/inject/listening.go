@@ -93,10 +93,17 @@ func isLoopback(host string) bool {
 	return ip != nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
+// says tells whether the gateway's variable is true in plain text, in any of the spellings that it takes.
+func (p *plan) says(name string) bool {
+	value, ok := literalOf(p.gateway, name)
+	return ok && slices.Contains([]string{"true", "1", "yes", "on", "t", "y"}, strings.ToLower(strings.TrimSpace(value)))
+}
+
 // speaksPlainly refuses a gateway that ends TLS itself: envgate forwards plain HTTP.
 func (p *plan) speaksPlainly() error {
 	const advice = "the gateway would end TLS itself, and envgate speaks plain HTTP to it"
-	if value, ok := literalOf(p.gateway, "SSL"); ok && slices.Contains([]string{"true", "1", "yes", "on", "t", "y"}, strings.ToLower(strings.TrimSpace(value))) {
+	if p.says("SSL") {
+		value, _ := literalOf(p.gateway, "SSL")
 		return fmt.Errorf("container %s: SSL: %q: %s: set it to false, and end TLS before the Pod", p.gateway, authz.Printable(value), advice)
 	}
 	for _, s := range p.sayings() {

@@ -57,7 +57,7 @@ func (p *plan) keyPaths() (paths []string, err error) {
 			return within(path, folder)
 		})
 		switch {
-		case mounted || name == "JWT_PRIVATE_KEY_PATH": // which serves no sidecar
+		case mounted || name == "JWT_PRIVATE_KEY_PATH" && !p.says("EMBED_ENVIRONMENT_IN_TOKENS"): // which serves no sidecar that doesn't sign
 		case !strings.HasPrefix(path, "/"):
 			return nil, fmt.Errorf("container %s: %s: %q is a relative path, and the sidecar's working directory is /: name it absolutely", p.gateway, name, authz.Printable(path))
 		case len(p.Mounts) > 0:
