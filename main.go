@@ -20,6 +20,7 @@ import (
 
 	"envgate/authz"
 	"envgate/deploy"
+	"envgate/deploy/audit"
 	"envgate/deploy/demo"
 	"envgate/deploy/inject"
 	"envgate/deploy/webhook"
@@ -99,6 +100,7 @@ func (p *program) app() *cli.App {
 			{Name: "inspect", Usage: "explain what would be decided about a token, and why", ArgsUsage: "[TOKEN]", Flags: with(settings, output, file), Action: p.inspect},
 			{Name: "verify", Usage: "exit 0 if a token would be accepted, else 1", ArgsUsage: "[TOKEN]", Flags: with(settings, output, file), Action: p.verify},
 		}},
+		{Name: "audit", Usage: "compare the settings of several environments: env files, or Kubernetes Secrets and ConfigMaps", ArgsUsage: "FILE…", Flags: []cli.Flag{output}, Action: p.audit},
 		{Name: "healthcheck", Usage: "exit 0 if the sidecar in this pod is ready", Flags: with(admin, &cli.BoolFlag{Name: "live", Usage: "ask whether it is live instead"}), Action: noArguments(p.healthcheck)},
 		{Name: "drain", Usage: "make the sidecar in this pod drain, and wait until the delay has passed", Flags: admin, Action: noArguments(p.drain)},
 		{Name: "demo", Usage: "show it all on a small stand-in gateway", Flags: demoFlags(), Action: noArguments(p.demo)},
@@ -112,7 +114,7 @@ func (p *program) app() *cli.App {
 	strict(commands)
 	return &cli.App{
 		Name: "envgate", Usage: "keep other environments' tokens out of a gateway", HideVersion: true, HideHelpCommand: true,
-		Commands: commands, Action: wantCommand("serve, check, policy, token, healthcheck, drain, demo, inject, uninject, webhook, assets or version"),
+		Commands: commands, Action: wantCommand("serve, check, policy, token, audit, healthcheck, drain, demo, inject, uninject, webhook, assets or version"),
 		Writer: p.stdout, ErrWriter: p.stderr, OnUsageError: usageError, ExitErrHandler: func(*cli.Context, error) {},
 	}
 }
@@ -654,6 +656,40 @@ func shellWord(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
+// audit exits with 1 where any pair of environments isn't known to be separated.
+func (p *program) audit(c *cli.Context) error {
+	asJSON, err := wantsJSON(c)
+	if err != nil {
+		return err
+	}
+	if c.NArg() == 0 {
+		return usage("audit: no file: want the settings of two environments at least, - is standard input")
+	}
+	var all []audit.Environment
+	for _, name := range c.Args().Slice() {
+		text, err := p.file(name)
+		if err != nil {
+			return err
+		}
+		found, err := audit.Read(name, text)
+		if err != nil {
+			return failure{exitWrong, err}
+		}
+		all = append(all, found...)
+	}
+	report, err := audit.Audit(all)
+	if err != nil {
+		return failure{exitUsage, err}
+	}
+	if err := p.print(asJSON, report, report.Text); err != nil {
+		return err
+	}
+	if err := report.Problem(); err != nil {
+		return failure{exitWrong, err}
+	}
+	return nil
+}
+
 // manifests reads the files that a command is about, or standard input.
 func (p *program) manifests(c *cli.Context) ([]byte, error) {
 	names := c.Args().Slice()
@@ -662,27 +698,9 @@ func (p *program) manifests(c *cli.Context) ([]byte, error) {
 	}
 	var all []byte
 	for _, name := range names {
-		if strings.HasPrefix(name, "-") && name != "-" {
-			return nil, usage("flags go before the files: %q", authz.Printable(name))
-		}
-		in := p.stdin
-		if name != "-" {
-			f, err := os.Open(name)
-			if err != nil {
-				return nil, usage("file: %q: %w", authz.Printable(name), errors.Unwrap(err))
-			}
-			defer func() { _ = f.Close() }()
-			in = f
-		}
-		const most = 64 << 20
-		b, err := io.ReadAll(io.LimitReader(in, most+1))
-		switch {
-		case errors.Is(err, syscall.EISDIR):
-			return nil, usage("file: %q: is a directory: want files", authz.Printable(name))
-		case err != nil:
-			return nil, failure{exitWrong, fmt.Errorf("file: %q: %w", authz.Printable(name), err)}
-		case len(b) > most:
-			return nil, usage("file: %q: larger than 64 MiB", authz.Printable(name))
+		b, err := p.file(name)
+		if err != nil {
+			return nil, err
 		}
 		if len(names) == 1 {
 			return b, nil
@@ -698,6 +716,33 @@ func (p *program) manifests(c *cli.Context) ([]byte, error) {
 		all = append(all, bytes.TrimPrefix(b, []byte("\ufeff"))...)
 	}
 	return all, nil
+}
+
+// file reads one file, or standard input for -.
+func (p *program) file(name string) ([]byte, error) {
+	if strings.HasPrefix(name, "-") && name != "-" {
+		return nil, usage("flags go before the files: %q", authz.Printable(name))
+	}
+	in := p.stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, usage("file: %q: %w", authz.Printable(name), errors.Unwrap(err))
+		}
+		defer func() { _ = f.Close() }()
+		in = f
+	}
+	const most = 64 << 20
+	b, err := io.ReadAll(io.LimitReader(in, most+1))
+	switch {
+	case errors.Is(err, syscall.EISDIR):
+		return nil, usage("file: %q: is a directory: want files", authz.Printable(name))
+	case err != nil:
+		return nil, failure{exitWrong, fmt.Errorf("file: %q: %w", authz.Printable(name), err)}
+	case len(b) > most:
+		return nil, usage("file: %q: larger than 64 MiB", authz.Printable(name))
+	}
+	return b, nil
 }
 
 func (p *program) uninject(c *cli.Context) error {

@@ -114,7 +114,7 @@ func goList(t *testing.T, args ...string) []string {
 // TestImportsGoOneWay holds the house together: authz <- metrics <- proxy <- deploy <- main, where deploy is a folder of
 // packages that only the injector's text and its webhook share.
 func TestImportsGoOneWay(t *testing.T) {
-	order := []string{"envgate/authz/jwks", "envgate/authz", "envgate/metrics", "envgate/proxy", "envgate/deploy/demo", "envgate/deploy/inject", "envgate/deploy/webhook", "envgate/deploy", "envgate"}
+	order := []string{"envgate/authz/jwks", "envgate/authz", "envgate/metrics", "envgate/proxy", "envgate/deploy/audit", "envgate/deploy/demo", "envgate/deploy/inject", "envgate/deploy/webhook", "envgate/deploy", "envgate"}
 	for _, line := range goList(t, "-f", "{{$p := .ImportPath}}{{range .Imports}}{{$p}} {{.}}\n{{end}}", "./...") {
 		from, to, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if i, j := slices.Index(order, from), slices.Index(order, to); i >= 0 && j >= i {
