@@ -69,6 +69,8 @@ type Config struct {
 
 	AdditionalPublicKeyPaths []string
 
+	KeyFingerprint bool
+
 	Translate     Translate
 	AcceptBaseKey bool
 

@@ -119,6 +119,14 @@ func (m *Metrics) StreamOpened(kind string) (closed func()) {
 // Keys sets the number of usable keys of an issuer.
 func (m *Metrics) Keys(issuer string, n int) { m.keys.WithLabelValues(label(issuer)).Set(float64(n)) }
 
+// Fingerprints shows those of the keys in force.
+func (m *Metrics) Fingerprints(all []authz.Fingerprint) {
+	m.fingerprint.Reset()
+	for _, f := range all {
+		m.fingerprint.WithLabelValues(f.Slot, f.Text).Set(1)
+	}
+}
+
 // Embedded counts what became of a token that the gateway handed out.
 func (m *Metrics) Embedded(what authz.Embedding) { m.embedded.WithLabelValues(string(what)).Inc() }
 

@@ -31,6 +31,7 @@ func (s *Server) reload() {
 	s.proxy.metrics.Keys(c.Issuer, c.KeyCount())
 	s.proxy.rules.Store(s.proxy.newRules(c))
 	s.proxy.warnings.reconsider(c)
+	s.prints.show(c)
 	s.proxy.metrics.Reloaded(true)
 	s.proxy.metrics.Ready(s.ready())
 	s.log.Info("reloaded", "files", len(c.Files()))

@@ -254,3 +254,29 @@ func TestAnIssuerWithoutKeysRefusesOnlyItsOwn(t *testing.T) {
 		t.Errorf("the same failure is logged more than once:\n%s", s.logs)
 	}
 }
+
+// Two sidecars with one secret show one fingerprint, and another after a change.
+func TestFingerprintsFollowTheKeys(t *testing.T) {
+	u := newRecorder(t, nil)
+	file := filepath.Join(t.TempDir(), "secret")
+	write(t, file, strings.Repeat("first-", 8))
+	settings := []string{"JWT_SECRET_KEY=", "JWT_SECRET_KEY_FILE=" + file, "ENVGATE_KEY_FINGERPRINT=true"}
+	s, _ := startReloading(t, u.URL, settings...)
+	print := func(s *sidecar, slot string) string {
+		_, line, _ := strings.Cut(s.adminGet("/metrics"), `envgate_key_fingerprint{fingerprint="`)
+		for ; line != ""; _, line, _ = strings.Cut(line, `envgate_key_fingerprint{fingerprint="`) {
+			if text, rest, _ := strings.Cut(line, `"`); strings.HasPrefix(rest, `,slot="`+slot+`"} 1`) {
+				return text
+			}
+		}
+		return ""
+	}
+	eventually(t, "a fingerprint", func() bool { return print(s, "current") != "" })
+	first := print(s, "current")
+	other := startSidecar(t, u.URL, append(settings, "ENVGATE_ENVIRONMENT=staging", "DERIVE_KEY_PER_ENVIRONMENT=true")...)
+	eventually(t, "the same", func() bool { return print(other, "current") == first })
+	write(t, file, strings.Repeat("second", 8))
+	eventually(t, "another, and the former one as additional", func() bool {
+		return print(s, "current") != "" && print(s, "current") != first && print(s, "additional") == first
+	})
+}

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log"
@@ -26,6 +27,7 @@ type Server struct {
 	admin   *http.Server
 	created time.Time // keys are read then, too
 	keepers *keepers
+	prints  *fingerprints
 	watcher *watcher
 	load    Load // nil: nothing is reloaded
 
@@ -52,7 +54,7 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 	m.Keys(c.Issuer, c.KeyCount())
 	s := &Server{
 		config: c, proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{}),
-		keepers: newKeepers(m, logger), watcher: newWatcher(),
+		keepers: newKeepers(m, logger), watcher: newWatcher(), prints: &fingerprints{metrics: m, known: map[[sha256.Size]byte]string{}},
 	}
 	quiet := quietLog(logger, m)
 	log.SetFlags(0)
@@ -91,6 +93,7 @@ func (s *Server) Start() error {
 	go s.serve(s.admin, admin)
 	s.proxy.warnings.checkExposure()
 	s.proxy.metrics.Ready(s.ready())
+	s.prints.show(s.config)
 	s.log.Info("listening", "address", traffic.Addr().String(), "admin", admin.Addr().String(),
 		"upstream", s.config.Upstream.String(), "environment", s.config.Environment, "mode", s.config.Mode, "environment_rule", s.config.Rule)
 	return nil

@@ -122,7 +122,7 @@ func newSidecar(t testing.TB, upstream string, settings ...string) *sidecar {
 	t.Helper()
 	environ := append([]string{
 		"JWT_SECRET_KEY=" + testSecret, "ENVGATE_ENVIRONMENT=production", "ENVGATE_LISTEN=127.0.0.1:0", "ENVGATE_ADMIN_LISTEN=127.0.0.1:0",
-		"ENVGATE_UPSTREAM=" + upstream, "ENVGATE_LOG_LEVEL=debug", "ENVGATE_DRAIN_DELAY=0s", "ENVGATE_DRAIN_TIMEOUT=2s",
+		"ENVGATE_UPSTREAM=" + upstream, "ENVGATE_LOG_LEVEL=debug", "ENVGATE_DRAIN_DELAY=0s", "ENVGATE_DRAIN_TIMEOUT=2s", "ENVGATE_KEY_FINGERPRINT=false",
 	}, settings...)
 	c, err := authz.Parse(authz.Source{Environ: environ})
 	if err != nil {

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package proxy
+
+// lowerPriority can't be had for one thread here.
+func lowerPriority() {}
