@@ -110,7 +110,7 @@ func TestTheChartRendersWhatItIsAskedFor(t *testing.T) {
 		{"PodMonitors of sidecars and webhook", "kind: PodMonitor\n", 2, production},
 		{"alerts", "alert: EnvgateCrossEnvironmentTokens\n", 1, production},
 		{"alerts with their own templates untouched", "{{ $labels.token_environment }}", 2, production},
-		{"alerts that lead to the runbook", "runbook_url: https://wiki.example.com/envgate#envgate", 15, append([]string{"--set", "prometheusRule.runbook=https://wiki.example.com/envgate"}, production...)},
+		{"alerts that lead to the runbook", "runbook_url: https://wiki.example.com/envgate#envgate", 16, append([]string{"--set", "prometheusRule.runbook=https://wiki.example.com/envgate"}, production...)},
 		{"dashboards that Grafana's sidecar finds", `grafana_dashboard: "1"`, 2, production},
 		{"an image by digest", "/envgate@sha256:", 3, production},
 		{"policies of any namespace without a cluster", "name: envgate-policy\n", 1, policies},

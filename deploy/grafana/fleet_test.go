@@ -99,6 +99,10 @@ func fleet() dashboard {
 						{`time() - max by (namespace, pod) (envgate_last_reload_success_timestamp_seconds{SELECTOR} OF_THEM)`, ""},
 						{`min by (namespace, pod) (envgate_last_reload_successful{SELECTOR} OF_THEM)`, ""},
 					}, "no sidecar", []column{{"namespace", "Namespace", ""}, {"pod", "Pod", ""}, {"Value #A", "Read", "s"}, {"Value #B", "Last try successful", "bool_yes_no"}}, nil},
+				{12, 7, table, "Environments that share a key", "short", "Environments whose keys have one fingerprint: whoever holds a token, or the key, of one has it of the other. By chance two different secrets are alike once in 16 million pairs: confirm with envgate audit, then give each a key of its own. EnvgateSharedKey in docs/runbook.md. Empty is good.",
+					[]query{{`count by (fingerprint) (count by (fingerprint, server_environment) (envgate_key_fingerprint{SELECTOR}` + named + `)) > 1`, ""}}, "none", []column{{"fingerprint", "Fingerprint", ""}, {"Value", "Environments", "short"}}, nil},
+				{12, 7, graph, "Tokens that the gateway hands out", "cps", "What became of them, where EMBED_ENVIRONMENT_IN_TOKENS is on. embedded: they got this environment's name. unbound_request: asked for with a token without one; it ends as old tokens expire. unreadable, too_large: the log says which answer.",
+					[]query{{`sum by (result) (rate(envgate_tokens_embedded_total{SELECTOR}[$__rate_interval]) OF_THEM)`, "{{result}}"}}, "no sidecar", nil, nil},
 				{24, 7, graph, "Tokens judged by memory", "percentunit", "Share of the tokens that were accepted because they had been before, by namespace. Low is dear, not dangerous: many tokens are used once only, or evictions (below) show that ENVGATE_VERDICT_CACHE_BYTES is too small.",
 					[]query{
 						{`sum by (namespace) (rate(envgate_verdict_cache_hits_total{SELECTOR}[$__rate_interval]) OF_THEM) / sum by (namespace) (rate(envgate_verdict_cache_hits_total{SELECTOR}[$__rate_interval]) + rate(envgate_verdict_cache_misses_total{SELECTOR}[$__rate_interval]) OF_THEM)`, "{{namespace}}"},

@@ -31,7 +31,7 @@ func TestPromtoolAcceptsTheRules(t *testing.T) {
 var young = []string{"envgate:not_accepted:avg1d"}
 
 // met are the alerts whose condition this traffic meets; for may still hold them back.
-var met = []string{"EnvgateCrossEnvironmentTokens", "EnvgateReportedTokens", "EnvgateConfigurationWarning", "EnvgateGatewayWithoutSidecar"}
+var met = []string{"EnvgateCrossEnvironmentTokens", "EnvgateReportedTokens", "EnvgateConfigurationWarning", "EnvgateGatewayWithoutSidecar", "EnvgateSharedKey"}
 
 // Every rule is evaluated without an error, and has a result exactly where the traffic gives it one.
 func TestEveryRuleReturnsWhatItShould(t *testing.T) {
