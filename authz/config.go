@@ -69,6 +69,7 @@ type Config struct {
 
 	AdditionalPublicKeyPaths []string
 
+	tlsFields
 	KeyFingerprint bool
 
 	Translate     Translate
@@ -268,6 +269,7 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 			c.files = append(append(c.files, c.PublicKeyPath), c.AdditionalPublicKeyPaths...)
 		}
 	}
+	c.readTLS(bad)
 	if c.Secret.IsSet() && string(c.Secret.bytes) == string(c.AdditionalSecret.bytes) {
 		bad("ENVGATE_ADDITIONAL_SECRET_KEY: the same as JWT_SECRET_KEY: want the other secret of the rotation, or unset")
 	}

@@ -43,6 +43,7 @@ type Metrics struct {
 	additionalKey     prometheus.Counter
 	baseKey           prometheus.Counter
 	fingerprint       *prometheus.GaugeVec
+	certificateExpiry *prometheus.GaugeVec
 	embedded          *prometheus.CounterVec
 	translated        *prometheus.CounterVec
 	ready             prometheus.Gauge
@@ -86,6 +87,7 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.additionalKey = m.counter("envgate_tokens_verified_by_additional_key_total", "Tokens that only the additional key verified. When flat, the rotation is over.")
 	m.baseKey = m.counter("envgate_tokens_verified_by_base_key_total", "Tokens under the base secret that were accepted while keys are translated. When flat, ENVGATE_ACCEPT_BASE_KEY=false is safe.")
 	m.fingerprint = m.gauges("envgate_key_fingerprint", "Fingerprint of each key of the gateway, before derivation; always 1. Two environments with the same one share a key.", "slot", "fingerprint")
+	m.certificateExpiry = m.gauges("envgate_tls_certificate_expiry_timestamp_seconds", "When the served certificate expires; absent without TLS.", "listener")
 	m.embedded = m.counters("envgate_tokens_embedded_total", "Tokens that the gateway handed out, and answers that can't be read, by what became of them.", "result")
 	m.translated = m.counters("envgate_translated_tokens_total", "Tokens signed anew: inbound as the gateway knows them, outbound under the derived key.", "direction")
 	m.counted("envgate_verdict_cache_hits_total", "Tokens that were accepted by memory of having been accepted before.", func() uint64 { return m.cache().Hits })

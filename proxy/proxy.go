@@ -28,9 +28,10 @@ type Proxy struct {
 // New returns the handler for one configuration.
 func New(c *authz.Config, m *metrics.Metrics, log *slog.Logger) *Proxy {
 	p := &Proxy{
-		metrics: m, log: newDecisionLog(log, m, c.AccessLog), upstream: newUpstream(c, log, m),
+		metrics: m, log: newDecisionLog(log, m, c.AccessLog),
 		streams: newStreams(m), warnings: newWarnings(c, m, log),
 	}
+	p.upstream = newUpstream(c, p.config, log, m)
 	p.cache = authz.NewCache(c.VerdictCacheBytes)
 	m.Cache(p.cache.Stats)
 	p.rules.Store(p.newRules(c))

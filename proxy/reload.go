@@ -32,6 +32,9 @@ func (s *Server) reload() {
 	s.proxy.rules.Store(s.proxy.newRules(c))
 	s.proxy.warnings.reconsider(c)
 	s.prints.show(c)
+	if c.ServerTLS != nil {
+		s.proxy.metrics.CertificateExpiry(c.CertificateExpiry)
+	}
 	s.proxy.metrics.Reloaded(true)
 	s.proxy.metrics.Ready(s.ready())
 	s.log.Info("reloaded", "files", len(c.Files()))

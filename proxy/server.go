@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log"
@@ -68,6 +69,14 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 		MaxHeaderBytes:               max(minHeaderBytes, 3*c.MaxTokenBytes),
 		DisableGeneralOptionsHandler: true, // OPTIONS * is judged like any other request
 	}
+	if c.ServerTLS != nil {
+		protocols.SetHTTP2(true)
+		protocols.SetUnencryptedHTTP2(false)
+		s.traffic.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: c.ServerTLS.NextProtos, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return s.proxy.config().ServerTLS, nil // a reload's certificate holds from the next handshake on
+		}}
+		m.CertificateExpiry(c.CertificateExpiry)
+	}
 	s.admin = &http.Server{
 		Handler: s.adminHandler(b), ErrorLog: quiet,
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10,
@@ -100,7 +109,11 @@ func (s *Server) Start() error {
 }
 
 func (s *Server) serve(server *http.Server, l net.Listener) {
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	serve := server.Serve
+	if server.TLSConfig != nil {
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 		s.log.Error("a listener failed", "address", l.Addr().String(), "error", err.Error())
 	}
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log"
 	"log/slog"
@@ -25,7 +26,8 @@ type upstream struct {
 	errorLog  *log.Logger
 }
 
-func newUpstream(c *authz.Config, logger *slog.Logger, m *metrics.Metrics) *upstream {
+// current gives the configuration in force: certificates of a reload hold for new connections.
+func newUpstream(c *authz.Config, current func() *authz.Config, logger *slog.Logger, m *metrics.Metrics) *upstream {
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	u := &upstream{url: c.Upstream, errorLog: quietLog(logger, m)}
 	u.transport = &http.Transport{
@@ -41,6 +43,13 @@ func newUpstream(c *authz.Config, logger *slog.Logger, m *metrics.Metrics) *upst
 		ForceAttemptHTTP2:      false,
 		ReadBufferSize:         8 << 10,
 		WriteBufferSize:        8 << 10,
+	}
+	if c.Upstream.Scheme == "https" {
+		u.transport.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			settings := current().UpstreamTLS.Clone()
+			settings.NextProtos = []string{"http/1.1"}
+			return (&tls.Dialer{NetDialer: dialer, Config: settings}).DialContext(ctx, network, address)
+		}
 	}
 	if c.Upstream.Scheme == "unix" {
 		u.url = &url.URL{Scheme: "http", Host: "unix"}
