@@ -30,6 +30,8 @@ type Policy struct {
 
 	Issuers  []TrustedIssuer `yaml:"issuers"`
 	Issuance []Issuance      `yaml:"issuance"`
+
+	ProtectedResource *ProtectedResource `yaml:"protected_resource"`
 }
 
 // Bind names the environment variables that say where the gateway listens, so that injection can move it. Empty where the
@@ -241,6 +243,9 @@ func (p *Policy) check(c *Config) error {
 				return fmt.Errorf("strip_headers: %q: would remove %s, which carries tokens", Printable(name), carrier)
 			}
 		}
+	}
+	if err := p.ProtectedResource.check(c); err != nil {
+		return err
 	}
 	if p.LoginPage == "" {
 		return nil

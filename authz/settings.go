@@ -68,7 +68,7 @@ var Settings = []Setting{
 	{"ENVGATE_UPSTREAM_CA_FILE", "upstream-ca-file", "", "PEM file with the authorities of an https upstream, instead of the system's", false, false, false, plain(func(c *Config) *string { return &c.UpstreamCAFile })},
 	{"ENVGATE_UPSTREAM_SERVER_NAME", "upstream-server-name", "", "name in an https upstream's certificate, where it isn't its host", false, false, false, plain(func(c *Config) *string { return &c.UpstreamServerName })},
 	{"ENVGATE_TRUSTED_PROXIES", "trusted-proxies", "", "CIDRs, or private, whose X-Forwarded-* is kept and appended to", false, false, false, trustedProxies},
-	{"ENVGATE_PUBLIC_URL", "public-url", "", "scheme and host for X-Forwarded-Proto and X-Forwarded-Host", false, false, false, publicURL},
+	{"ENVGATE_PUBLIC_URL", "public-url", "", "scheme and host for X-Forwarded-Proto and X-Forwarded-Host, and for the metadata of RFC 9728", false, false, false, publicURL},
 	{"ENVGATE_UPSTREAM_IDLE_TIMEOUT", "upstream-idle-timeout", "1s", "how long an idle upstream connection is kept (1ms to 5m)", false, false, false, duration(time.Millisecond, 5*time.Minute, func(c *Config) *time.Duration { return &c.UpstreamIdleTimeout })},
 	{"ENVGATE_DRAIN_DELAY", "drain-delay", "5s", "how long to serve, unready, before the listener closes (0s to 10m)", false, false, false, duration(0, 10*time.Minute, func(c *Config) *time.Duration { return &c.DrainDelay })},
 	{"ENVGATE_DRAIN_TIMEOUT", "drain-timeout", "20s", "how long requests and streams may take to end after that (0s to 10m)", false, false, false, duration(0, 10*time.Minute, func(c *Config) *time.Duration { return &c.DrainTimeout })},

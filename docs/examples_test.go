@@ -68,7 +68,7 @@ func TestThePolicyExampleHasEveryKey(t *testing.T) {
 	if err := os.WriteFile(file, []byte(examples[0]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := authz.Parse(authz.Source{Environ: []string{"JWT_SECRET_KEY=0123456789abcdef0123456789abcdef", "ENVGATE_POLICY=" + file}})
+	c, err := authz.Parse(authz.Source{Environ: []string{"JWT_SECRET_KEY=0123456789abcdef0123456789abcdef", "ENVGATE_PUBLIC_URL=https://gateway.example.com", "ENVGATE_POLICY=" + file}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,13 +40,14 @@ func New(c *authz.Config, m *metrics.Metrics, log *slog.Logger) *Proxy {
 
 // rules are what one request is judged and changed by. A reload replaces them at once; requests under way keep theirs.
 type rules struct {
-	config  *authz.Config
-	guard   *authz.Guard
-	headers headerRules
+	config   *authz.Config
+	guard    *authz.Guard
+	headers  headerRules
+	resource resource
 }
 
 func (p *Proxy) newRules(c *authz.Config) *rules {
-	return &rules{c, authz.NewCached(c, p.cache), newHeaderRules(c)}
+	return &rules{c, authz.NewCached(c, p.cache), newHeaderRules(c), newResource(c)}
 }
 
 // config is the configuration in force.
@@ -58,7 +59,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.metrics.InFlight(1)
 	defer p.metrics.InFlight(-1)
 
-	e.decision = e.rules.guard.Check(r)
+	described := e.rules.resource.serves(r)
+	if described {
+		e.decision = authz.Decision{Outcome: authz.Public, Reason: authz.None, Route: e.rules.resource.path}
+	} else {
+		e.decision = e.rules.guard.Check(r)
+	}
 	p.metrics.Decided(e.decision, time.Since(e.started))
 	p.log.decision(r, &e.decision)
 	p.remember(r, &e.decision)
@@ -67,9 +73,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !authz.WebSocket(r.Header) || !authz.NamedInConnection(r.Header, "Upgrade") { // h2c and the like: served as plain HTTP
 		delete(r.Header, "Upgrade")
 	}
-	if e.decision.Outcome == authz.Refused {
+	switch {
+	case described:
+		e.describe()
+	case e.decision.Outcome == authz.Refused:
 		e.refuse()
-	} else {
+	default:
 		e.forward()
 	}
 }

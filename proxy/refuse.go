@@ -33,7 +33,7 @@ func (e *exchange) refuse() {
 		e.sendToLogin()
 		return
 	}
-	for _, challenge := range challenges(d) {
+	for _, challenge := range challenges(d, e.rules.resource.address) {
 		h.Add("WWW-Authenticate", challenge)
 	}
 	switch d.Status {
@@ -46,7 +46,7 @@ func (e *exchange) refuse() {
 }
 
 // challenges are the WWW-Authenticate lines (RFC 6750, section 3): no error where no token was sent.
-func challenges(d *authz.Decision) []string {
+func challenges(d *authz.Decision, metadata string) []string {
 	if d.Status != http.StatusUnauthorized && d.Reason != authz.AmbiguousCredential {
 		return nil
 	}
@@ -56,6 +56,9 @@ func challenges(d *authz.Decision) []string {
 		bearer += `, error="invalid_request", error_description="` + d.Reason.Text().Description + `"`
 	case d.Reason != authz.NoToken:
 		bearer += `, error="invalid_token", error_description="` + d.Reason.Text().Description + `"`
+	}
+	if metadata != "" && d.Status == http.StatusUnauthorized { // RFC 9728, section 5.1
+		bearer += `, resource_metadata="` + metadata + `"`
 	}
 	if d.Basic {
 		return []string{bearer, `Basic realm="envgate"`}

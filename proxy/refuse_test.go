@@ -179,3 +179,72 @@ func TestBasicIsOfferedOnlyWhereAllowed(t *testing.T) {
 		t.Errorf("beside a good cookie the upstream saw Authorization %q", h.Get("Authorization"))
 	}
 }
+
+// MCP clients find where to get a token (RFC 9728): by the challenge, and by the document that it names. The address comes
+// from the configuration, whatever the request's Host says.
+func TestProtectedResourceMetadata(t *testing.T) {
+	u := newRecorder(t, nil)
+	policy := func(text string) string {
+		return "ENVGATE_POLICY=" + writeFile(t, "policy.yaml", "protected_resource: "+text+"\n")
+	}
+	served := `{path: /mcp, authorization_servers: ["https://login.example.com"], scopes_supported: [tools]}`
+	public := "ENVGATE_PUBLIC_URL=https://gateway.example.org"
+	s := startSidecar(t, u.URL, public, policy(served))
+	res, _ := s.get("/mcp") // whose Host is another
+	if got, want := res.Header.Get("WWW-Authenticate"), `Bearer realm="envgate", resource_metadata="https://gateway.example.org/.well-known/oauth-protected-resource/mcp"`; res.StatusCode != 401 || got != want {
+		t.Errorf("%d %s, want %s", res.StatusCode, got, want)
+	}
+	if res, _ := s.get("/mcp", bearer("x")); !strings.HasSuffix(res.Header.Get("WWW-Authenticate"), `resource_metadata="https://gateway.example.org/.well-known/oauth-protected-resource/mcp"`) {
+		t.Errorf("with a bad token: %v", res.Header)
+	}
+	const path = "/.well-known/oauth-protected-resource/mcp"
+	res, body := s.get(path, "Origin: https://inspector.example.com")
+	want := `{"resource":"https://gateway.example.org/mcp","authorization_servers":["https://login.example.com"],"scopes_supported":["tools"],"bearer_methods_supported":["header"]}`
+	if res.StatusCode != 200 || body != want || res.Header.Get("Content-Type") != "application/json" || res.Header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Errorf("%d %s %v", res.StatusCode, body, res.Header)
+	}
+	if res, body := s.send("HEAD", path, ""); res.StatusCode != 200 || body != "" || res.ContentLength != int64(len(want)) {
+		t.Errorf("HEAD: %d %q %d", res.StatusCode, body, res.ContentLength)
+	}
+	if res, _ := s.send("OPTIONS", path, "", "Origin: https://inspector.example.com", "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: mcp-protocol-version"); res.StatusCode != 204 {
+		t.Errorf("preflight: %d", res.StatusCode)
+	}
+	for _, other := range []string{"/.well-known/oauth-protected-resource", path + "/x", "/.well-known/oauth-protected-resource/%6dcp", "//.well-known/oauth-protected-resource/mcp"} {
+		if res, _ := s.get(other); res.StatusCode != 401 {
+			t.Errorf("%s: %d", other, res.StatusCode)
+		}
+	}
+	if res, _ := s.send("POST", path, "{}"); res.StatusCode != 401 {
+		t.Errorf("POST: %d", res.StatusCode)
+	}
+	if n := len(u.requests()); n != 0 {
+		t.Errorf("the upstream saw %d requests", n)
+	}
+	below := startSidecar(t, u.URL, public, policy(served), "APP_ROOT_PATH=/gw")
+	if res, body := below.get("/.well-known/oauth-protected-resource/gw/mcp"); res.StatusCode != 200 || !strings.Contains(body, `"resource":"https://gateway.example.org/gw/mcp"`) {
+		t.Errorf("below /gw: %d %s", res.StatusCode, body)
+	}
+	gateways := startSidecar(t, u.URL, public, policy("{path: /mcp, served_by_gateway: true}"))
+	if res, _ := gateways.get("/tools"); !strings.Contains(res.Header.Get("WWW-Authenticate"), "resource_metadata=") {
+		t.Errorf("the gateway's own document: %v", res.Header)
+	}
+	if without, _ := startSidecar(t, u.URL).get("/tools"); strings.Contains(without.Header.Get("WWW-Authenticate"), "resource_metadata") {
+		t.Errorf("without the section: %v", without.Header)
+	}
+	for text, message := range map[string]string{
+		served: "protected_resource: needs ENVGATE_PUBLIC_URL, the address that clients know",
+	} {
+		if _, err := authz.Parse(authz.Source{Environ: []string{"JWT_SECRET_KEY=" + testSecret, policy(text)}}); err == nil || !strings.HasSuffix(err.Error(), message) {
+			t.Errorf("got %v, want %s", err, message)
+		}
+	}
+	for text, message := range map[string]string{
+		"{path: mcp, authorization_servers: [https://a]}": `protected_resource: path: "mcp": want a canonical path that starts with /, or none`,
+		"{path: /mcp}": "protected_resource: authorization_servers: missing: want the issuers at which clients get tokens",
+		"{authorization_servers: [http://login.example.com]}": `protected_resource: authorization_servers: "http://login.example.com": want an https address without query and fragment`,
+	} {
+		if _, err := authz.Parse(authz.Source{Environ: []string{"JWT_SECRET_KEY=" + testSecret, public, policy(text)}}); err == nil || !strings.HasSuffix(err.Error(), message) {
+			t.Errorf("got %v, want %s", err, message)
+		}
+	}
+}

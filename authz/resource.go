@@ -1,0 +1,65 @@
+package authz
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+)
+
+// ProtectedResource describes the gateway to OAuth clients (RFC 9728), such as MCP clients that look for where to get a token.
+type ProtectedResource struct {
+	Path                 string   `yaml:"path" json:"-"` // of the resource, below ENVGATE_PUBLIC_URL and APP_ROOT_PATH; empty: all of it
+	AuthorizationServers []string `yaml:"authorization_servers" json:"authorization_servers"`
+	ScopesSupported      []string `yaml:"scopes_supported" json:"scopes_supported,omitempty"`
+	ServedByGateway      bool     `yaml:"served_by_gateway" json:"-"` // the document is the gateway's own: only challenges name it
+}
+
+const wellKnownResource = "/.well-known/oauth-protected-resource"
+
+// check judges the section with the settings that it depends on. The address that clients know comes from the configuration,
+// never from a request's Host.
+func (p *ProtectedResource) check(c *Config) error {
+	switch {
+	case p == nil:
+		return nil
+	case c.PublicURL == nil:
+		return errors.New("protected_resource: needs ENVGATE_PUBLIC_URL, the address that clients know")
+	case p.Path != "" && (!rooted(p.Path) || p.Path == "/"):
+		return fmt.Errorf("protected_resource: path: %q: want a canonical path that starts with /, or none", Printable(p.Path))
+	case len(p.AuthorizationServers) == 0 && !p.ServedByGateway:
+		return errors.New("protected_resource: authorization_servers: missing: want the issuers at which clients get tokens")
+	}
+	for _, s := range p.AuthorizationServers {
+		if u, err := url.Parse(s); err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+			return fmt.Errorf("protected_resource: authorization_servers: %q: want an https address without query and fragment", Printable(s))
+		}
+	}
+	return nil
+}
+
+// ResourceMetadata is the address of the protected resource's metadata (RFC 9728, section 3.1), and its path there; "" where
+// the policy has none.
+func (c *Config) ResourceMetadata() (address, path string) {
+	if c.Policy.ProtectedResource == nil {
+		return "", ""
+	}
+	path = wellKnownResource + c.RootPath + c.Policy.ProtectedResource.Path
+	return c.origin() + path, path
+}
+
+func (c *Config) origin() string { return c.PublicURL.Scheme + "://" + c.PublicURL.Host }
+
+// ResourceDocument is the metadata that envgate serves; nil where it serves none.
+func (c *Config) ResourceDocument() []byte {
+	p := c.Policy.ProtectedResource
+	if p == nil || p.ServedByGateway {
+		return nil
+	}
+	document, _ := json.Marshal(struct {
+		Resource string `json:"resource"`
+		*ProtectedResource
+		BearerMethods []string `json:"bearer_methods_supported"`
+	}{c.origin() + c.RootPath + p.Path, p, []string{"header"}}) // strings: can't fail
+	return document
+}
