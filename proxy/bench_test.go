@@ -75,6 +75,12 @@ func BenchmarkRequestAccepted(b *testing.B) {
 	benchRequests(b, s.addr, "Bearer "+benchToken(b), http.StatusOK)
 }
 
+// BenchmarkRequestAcceptedEmbedding is the same with embedding on, on a route that hands out no tokens.
+func BenchmarkRequestAcceptedEmbedding(b *testing.B) {
+	s := startSidecar(b, benchUpstream(b).URL, embedding)
+	benchRequests(b, s.addr, "Bearer "+benchToken(b), http.StatusOK)
+}
+
 func BenchmarkRequestRefusedForged(b *testing.B) {
 	s := startSidecar(b, benchUpstream(b).URL)
 	good := benchToken(b)
