@@ -44,10 +44,11 @@ type rules struct {
 	guard    *authz.Guard
 	headers  headerRules
 	resource resource
+	read     time.Time // when the configuration was
 }
 
 func (p *Proxy) newRules(c *authz.Config) *rules {
-	return &rules{c, authz.NewCached(c, p.cache), newHeaderRules(c), newResource(c)}
+	return &rules{c, authz.NewCached(c, p.cache), newHeaderRules(c), newResource(c), time.Now().UTC()}
 }
 
 // config is the configuration in force.

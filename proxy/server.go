@@ -26,7 +26,7 @@ type Server struct {
 	log     *slog.Logger
 	traffic *http.Server
 	admin   *http.Server
-	created time.Time // keys are read then, too
+	created time.Time
 	keepers *keepers
 	prints  *fingerprints
 	watcher *watcher

@@ -51,7 +51,7 @@ func (s *Server) status(b metrics.Build) status {
 	return status{
 		Time: time.Now().UTC(), Environment: c.Environment, Ready: because == "", NotReadyBecause: because,
 		Mode: c.Mode, EnvironmentRule: c.Rule, MissingEnvironment: missing,
-		Issuer: c.Issuer, Audience: c.Audience, Algorithm: c.Algorithm, Keys: c.Keys(), KeysRead: s.created, Upstream: c.Upstream.Redacted(),
+		Issuer: c.Issuer, Audience: c.Audience, Algorithm: c.Algorithm, Keys: c.Keys(), KeysRead: s.proxy.rules.Load().read, Upstream: c.Upstream.Redacted(),
 		Warnings: append([]authz.Warning{}, s.proxy.warnings.list()...), Decisions: append([]metrics.DecisionCount{}, counts.Decisions...),
 		Environments: counts.Environments,
 		Tokens:       tokenCounts{counts.Verified, counts.WithoutEnvironment, counts.LastExpiry},
