@@ -245,6 +245,9 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 		bad("ENVGATE_TRANSLATE_KEYS (--translate-keys): %q: needs EMBED_ENVIRONMENT_IN_TOKENS=true, DERIVE_KEY_PER_ENVIRONMENT=true and a JWT_ALGORITHM of HS256, HS384 or HS512", c.Translate)
 		return problems
 	}
+	if c.Translate == TranslateAccept && !c.AcceptBaseKey {
+		bad("ENVGATE_ACCEPT_BASE_KEY (--accept-base-key): \"false\": ENVGATE_TRANSLATE_KEYS is accept, and the tokens that the gateway hands out are under the base secret: want true, or ENVGATE_TRANSLATE_KEYS=issue")
+	}
 	switch {
 	case !slices.Contains(Algorithms, c.Algorithm): // reported already
 	case c.Embed && !symmetric(c.Algorithm) && c.PrivateKeyPath == "":

@@ -18,7 +18,7 @@ const (
 	ForeignToken   Embedding = "foreign"         // it carries another environment's name
 	NotOurs        Embedding = "not_ours"        // no token, or one that the gateway's own key and issuer didn't make
 	Unreadable     Embedding = "unreadable"      // the answer can't be read
-	TooLong        Embedding = "too_large"       // the answer is longer than 1 MiB
+	TooLong        Embedding = "too_large"       // the answer is longer than 1 MiB, or the token would become longer than is accepted
 )
 
 // Embeddings lists them all, in the order of the documentation.
@@ -99,7 +99,11 @@ func (g *Guard) Embed(token string, bound bool) (string, Embedding) {
 	if err != nil {
 		return token, NotOurs
 	}
-	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), Embedded
+	again := signed + "." + base64.RawURLEncoding.EncodeToString(signature)
+	if len(again) > g.c.MaxTokenBytes {
+		return token, TooLong
+	}
+	return again, Embedded
 }
 
 // maker is the key with which the gateway signed a token: nil where it didn't, or where that can't be done again.

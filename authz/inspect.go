@@ -15,6 +15,7 @@ type Inspection struct {
 	Checks   []Check `json:"checks"`
 	Claims   []Claim `json:"claims,omitempty"`
 	Others   string  `json:"other_claims,omitempty"` // names only
+	Gateway  string  `json:"gateway_gets,omitempty"` // how the token goes on; empty: not at all
 }
 
 // Check is one rule, in the order of the decision table.
@@ -56,6 +57,7 @@ func (g *Guard) Inspect(token string) Inspection {
 	case v.Reported != "":
 		in.Decision, in.Reason = Reported, v.Reported
 	}
+	in.Gateway = gatewayGets(v, in.Decision)
 	p, parsedWell := parseToken(token)
 	of, algorithms := &g.c.own, []string{g.c.keys.signing}
 	if t := g.v.trusted(p); t != nil {
@@ -99,17 +101,30 @@ func (g *Guard) Inspect(token string) Inspection {
 func signatureText(v Verdict) string {
 	switch {
 	case v.Additional:
-		return "verified by the additional key; signed again for the gateway"
+		return "verified by the additional key"
 	case v.BaseKey && v.Verified:
 		return "verified by the base secret, which ENVGATE_ACCEPT_BASE_KEY still accepts"
 	case v.Translated:
-		return "verified by the derived key; signed with the base secret for the gateway"
-	case v.BaseKey:
-		return "signed with the secret itself, but DERIVE_KEY_PER_ENVIRONMENT expects the derived key"
+		return "verified by the derived key"
+	case v.Hint != "":
+		return v.Hint
 	case v.Verified:
 		return "verified by the current key"
 	}
 	return "no configured key verifies it"
+}
+
+// gatewayGets says how a token goes on.
+func gatewayGets(v Verdict, decided Outcome) string {
+	switch {
+	case decided == Refused:
+		return ""
+	case v.Translated:
+		return "the same claims, signed with the base secret"
+	case v.again:
+		return "the same claims, signed with the secret that it knows"
+	}
+	return "the same token"
 }
 
 func (g *Guard) inspectRule(r claimRule, of *terms, t *claims, v Verdict) Check {

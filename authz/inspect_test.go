@@ -53,7 +53,10 @@ func TestInspectExplains(t *testing.T) {
 		{"another key: no claim counts", "", `{@base}`, otherSecret, "issuer not reached"},
 		{"another key: claims are shown", "", `{@base}`, otherSecret, "sub a@example.com"},
 		{"the secret itself", "DERIVE_KEY_PER_ENVIRONMENT=true", `{@base}`, secret, "signed with the secret itself, but DERIVE_KEY_PER_ENVIRONMENT expects the derived key"},
-		{"the additional key", "ENVGATE_ADDITIONAL_SECRET_KEY=" + otherSecret, `{@base}`, otherSecret, "verified by the additional key; signed again for the gateway"},
+		{"the additional key", "ENVGATE_ADDITIONAL_SECRET_KEY=" + otherSecret, `{@base}`, otherSecret, "verified by the additional key"},
+		{"the additional key: for the gateway", "ENVGATE_ADDITIONAL_SECRET_KEY=" + otherSecret, `{@base}`, otherSecret, "The gateway gets: the same claims, signed with the secret that it knows Decision: accepted"},
+		{"an accepted token: for the gateway", "", `{@base}`, secret, "The gateway gets: the same token Decision: accepted"},
+		{"a foreign one in report mode goes on", "ENVGATE_MODE=report", `{@base,"env":"staging"}`, secret, "The gateway gets: the same token Decision: reported"},
 		{"expired", "", `{@names,"exp":@past}`, secret, "expired failed exp is 2030-06-01T11:00:00Z"},
 		{"no expiry", "", `{@names}`, secret, "no_expiry failed exp is absent"},
 		{"another issuer", "", `{"iss":"x","aud":"mcpgateway-api","exp":@future}`, secret, `issuer failed iss is "x", expected "mcpgateway"`},
@@ -67,10 +70,7 @@ func TestInspectExplains(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			var settings []string
-			if tt.setting != "" {
-				settings = append(settings, tt.setting)
-			}
+			settings := strings.Fields(tt.setting)
 			var text strings.Builder
 			if err := newGuard(t, settings...).Inspect(sign(t, tt.claims, signing{key: []byte(tt.key)})).Text(&text); err != nil {
 				t.Fatal(err)

@@ -52,7 +52,7 @@ func DeriveKey(secret Secret, environment string) Secret {
 func (c *Config) signer() (jwt.SigningMethod, any, error) {
 	method := jwt.GetSigningMethod(c.Algorithm)
 	if symmetric(c.Algorithm) {
-		if c.DeriveKey {
+		if c.DeriveKey && c.Translate != TranslateAccept { // which issues no derived ones yet
 			return method, DeriveKey(c.Secret, c.Environment).bytes, nil
 		}
 		return method, c.Secret.bytes, nil

@@ -97,6 +97,14 @@ func (k *keySet) addSecrets(c *Config) {
 	}
 }
 
+// baseKeyHint says why a token under the secret that keys are derived from isn't accepted.
+func (c *Config) baseKeyHint() string {
+	if c.Translate != TranslateOff {
+		return "signed with the base secret, which is not accepted: ENVGATE_ACCEPT_BASE_KEY is false"
+	}
+	return "signed with the secret itself, but DERIVE_KEY_PER_ENVIRONMENT expects the derived key"
+}
+
 // find is the first key that verifies a token; nil for none. Its kid is a hint which additional key to try first.
 func (k *keySet) find(p parsed) *gatewayKey {
 	for _, hinted := range []bool{true, false} {

@@ -167,6 +167,9 @@ func (in Inspection) Text(w io.Writer) error {
 	if in.Others != "" {
 		_, _ = fmt.Fprintf(t, "  others\t%s\n", in.Others)
 	}
+	if in.Gateway != "" {
+		_, _ = fmt.Fprintf(t, "\nThe gateway gets: %s\n", in.Gateway)
+	}
 	_, _ = fmt.Fprintf(t, "\nDecision: %s\n", in.Line())
 	return t.Flush()
 }

@@ -18,6 +18,7 @@ type Verdict struct {
 	Reason   Reason // None: accepted
 	Reported Reason // the environment rule's finding, where it only reports; else empty
 	Detail   string // overrides the reason's own detail
+	Hint     string // what an operator may want to know of it besides: logged, never answered
 
 	Verified    bool   // the signature verified; nothing below counts before that
 	Issuer      string // configured name of the issuer whose key verified it
@@ -173,7 +174,11 @@ func (v *verifier) signature(token string, p parsed) Verdict {
 	}
 	by := k.find(p)
 	if by == nil {
-		return Verdict{Reason: Signature, BaseKey: k.explain != nil && k.method.Verify(p.signed, p.signature, k.explain) == nil}
+		out := Verdict{Reason: Signature}
+		if k.explain != nil && k.method.Verify(p.signed, p.signature, k.explain) == nil {
+			out.BaseKey, out.Hint = true, v.c.baseKeyHint()
+		}
+		return out
 	}
 	out := Verdict{Verified: true, Additional: by.additional, BaseKey: by.base, Issuer: v.c.Issuer}
 	var err error
@@ -268,6 +273,9 @@ func (v *verifier) underGatewayKey(token string) bool {
 	keys := []any{k.explain}
 	for _, known := range k.keys {
 		keys = append(keys, known.verify)
+		if secret, ok := known.gateway.([]byte); ok { // where keys are translated, the gateway has others than its clients
+			keys = append(keys, secret)
+		}
 	}
 	for _, key := range keys {
 		if key != nil && k.method.Verify(token[:last], signature, key) == nil {

@@ -211,6 +211,9 @@ func TestBaseKeySeenIsRaisedByTraffic(t *testing.T) {
 	if s.value(series) != "1" {
 		t.Error("not raised")
 	}
+	if logs := s.logs.String(); strings.Count(logs, `"hint":"signed with the secret itself, but DERIVE_KEY_PER_ENVIRONMENT expects the derived key"`) != 1 {
+		t.Errorf("one refusal has a hint, the forged one none: %s", logs)
+	}
 }
 
 func TestSocketTablesAreReadInHostOrder(t *testing.T) {

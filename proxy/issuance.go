@@ -11,12 +11,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"envgate/authz"
 )
 
-// issuanceLimit is how long an answer that hands out tokens may be, in bytes; longer ones pass as they are.
-const issuanceLimit = 1 << 20
+const (
+	// issuanceLimit is how long an answer that hands out tokens may be, in bytes; longer ones pass as they are.
+	issuanceLimit = 1 << 20
+	// cookieLimit is how long name and value of a cookie may be together: browsers drop longer ones (RFC 6265bis, section 5.6).
+	cookieLimit = 4096
+)
 
 var errTooLong = errors.New("the answer is too long")
 
@@ -29,16 +34,23 @@ func (e *exchange) embed(res *http.Response) {
 		return
 	}
 	e.embedCookies(res.Header)
-	if pointers := e.rules.guard.Issuance(e.r.Method, e.r.URL.Path); pointers != nil && res.StatusCode < 300 && e.r.Method != http.MethodHead && isJSON(res.Header) {
+	whole := res.StatusCode < 300 && res.StatusCode != http.StatusPartialContent && e.r.Method != http.MethodHead
+	if pointers := e.rules.guard.Issuance(e.r.Method, e.r.URL.Path); pointers != nil && whole && isJSON(res.Header) {
 		e.embedBody(res, pointers)
 	}
 }
 
-// embedToken is what becomes of one token, counted.
-func (e *exchange) embedToken(token string) (string, authz.Embedding) {
+// embedToken is what becomes of one token, counted. One that would become longer than most bytes stays as it is.
+func (e *exchange) embedToken(token string, most int) (string, authz.Embedding) {
 	again, what := e.rules.guard.Embed(token, e.decision.Bound)
+	if what == authz.Embedded && len(again) > most {
+		again, what = token, authz.TooLong
+	}
 	e.p.metrics.Embedded(what)
-	if what == authz.Embedded && e.rules.config.Translate == authz.TranslateIssue {
+	switch {
+	case what == authz.TooLong:
+		e.p.log.unembedded(what, e.r)
+	case what == authz.Embedded && e.rules.config.Translate == authz.TranslateIssue:
 		e.p.metrics.Translated(false)
 	}
 	return again, what
@@ -56,7 +68,7 @@ func (e *exchange) embedCookies(h http.Header) {
 		if token == "" || token == `""` { // a cookie that is taken away
 			continue
 		}
-		if again, what := e.embedToken(token); what == authz.Embedded {
+		if again, what := e.embedToken(token, cookieLimit-len(name)); what == authz.Embedded {
 			h["Set-Cookie"][i] = name + "=" + again + line[len(pair):]
 		}
 	}
@@ -69,7 +81,9 @@ func isJSON(h http.Header) bool {
 
 // embedBody reads the whole answer, and puts it back with its tokens embedded, or as it was.
 func (e *exchange) embedBody(res *http.Response, pointers []string) {
+	began := time.Now()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, issuanceLimit+1))
+	e.received = e.received.Add(time.Since(began)) // the upstream's time, not ours
 	rest := res.Body
 	putBack := func(what authz.Embedding) {
 		res.Body = &wholeBody{io.MultiReader(bytes.NewReader(raw), failed(err), rest), rest}
@@ -91,7 +105,9 @@ func (e *exchange) embedBody(res *http.Response, pointers []string) {
 		putBack(authz.Unreadable)
 		return
 	}
-	body, found, err2 := authz.EmbedBody(plain, pointers, e.embedToken)
+	body, found, err2 := authz.EmbedBody(plain, pointers, func(token string) (string, authz.Embedding) {
+		return e.embedToken(token, e.rules.config.MaxTokenBytes)
+	})
 	switch {
 	case err2 != nil:
 		putBack(authz.Unreadable)

@@ -66,6 +66,11 @@ func TestTokensInAnswersAreEmbedded(t *testing.T) {
 			w.WriteHeader(status)
 		}
 	}
+	partial := jsonAnswer(206, login, "Content-Range", "bytes 0-99/100")
+	big := token(t, jwt.MapClaims{"env": nil, "x": strings.Repeat("x", 2870)}) // a cookie of it is just short enough for a browser
+	if n := len("jwt_token=" + big); n > cookieLimit || n < cookieLimit-20 {
+		t.Fatalf("%d bytes", n)
+	}
 	gz, zl := string(compressed(t, "gzip", login)), string(compressed(t, "deflate", login))
 	bomb := string(compressed(t, "gzip", long))
 	for _, row := range []struct {
@@ -86,6 +91,8 @@ func TestTokensInAnswersAreEmbedded(t *testing.T) {
 		{"a name twice", "POST", "/auth/login", jsonAnswer(200, `{"access_token":"a","access_token":"`+fresh+`"}`), nil, "unreadable"},
 		{"too long", "POST", "/auth/login", jsonAnswer(200, long), nil, "too_large"},
 		{"too long once it is unpacked", "POST", "/auth/login", jsonAnswer(200, bomb, "Content-Encoding", "gzip"), nil, "too_large"},
+		{"a part of an answer", "POST", "/auth/login", partial, nil, ""},
+		{"a cookie that a browser would drop if it became longer", "POST", "/admin/login", cookie(303, "jwt_token="+big+"; Path=/"), nil, "too_large"},
 		{"bound already", "POST", "/auth/login", jsonAnswer(200, `{"access_token":"`+token(t, nil)+`"}`), nil, "already_bound"},
 		{"of another environment", "POST", "/auth/login", jsonAnswer(200, `{"access_token":"`+token(t, jwt.MapClaims{"env": "staging"})+`"}`), nil, "foreign"},
 		{"opaque", "POST", "/auth/login", jsonAnswer(200, `{"access_token":"abc"}`), nil, "not_ours"},
@@ -226,9 +233,12 @@ func TestKeysAreTranslated(t *testing.T) {
 	if res, body := production.get("/tools", bearer(base)); res.StatusCode != 401 || !strings.Contains(body, "signature") {
 		t.Errorf("a base-key token: %d %s", res.StatusCode, body)
 	}
+	if logs := production.logs.String(); !strings.Contains(logs, "signed with the base secret, which is not accepted: ENVGATE_ACCEPT_BASE_KEY is false") {
+		t.Errorf("the log has no hint: %s", logs)
+	}
 	for series, want := range map[string]string{
 		`envgate_translated_tokens_total{direction="inbound"}`: "1", `envgate_translated_tokens_total{direction="outbound"}`: "1",
-		"envgate_tokens_verified_by_base_key_total": "0", `envgate_configuration_warnings{check="base_key_seen"}`: "1",
+		"envgate_tokens_verified_by_base_key_total": "0", `envgate_configuration_warnings{check="base_key_seen"}`: "0", // as was asked for
 	} {
 		if got := production.value(series); got != want {
 			t.Errorf("%s is %s, want %s", series, got, want)

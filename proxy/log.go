@@ -9,6 +9,7 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -60,6 +61,9 @@ func (l *decisionLog) decision(r *http.Request, d *authz.Decision) {
 			slog.String("issuer", v.Issuer), slog.String("environment", authz.Printable(v.Environment)),
 			slog.String("jti", authz.Printable(v.ID)), slog.String("subject_hash", l.subjectHash(v.Subject))))
 	}
+	if i := slices.IndexFunc(d.Tokens, func(v authz.Verdict) bool { return v.Hint != "" }); i >= 0 {
+		attrs = append(attrs, slog.String("hint", d.Tokens[i].Hint))
+	}
 	if suppressed > 0 {
 		attrs = append(attrs, slog.Int("suppressed", suppressed))
 	}
@@ -101,14 +105,14 @@ func (l *decisionLog) upstream(kind string, r *http.Request) {
 	l.log.Warn("the upstream did not answer", "kind", kind, "method", metrics.MethodLabel(r.Method), "suppressed", suppressed)
 }
 
-// unembedded logs that an answer that may hand out tokens passed as it was.
+// unembedded logs that an answer, or one token in it, passed as it was because it can't be read or is too long.
 func (l *decisionLog) unembedded(what authz.Embedding, r *http.Request) {
 	suppressed, ok := l.upstreams.allow(string(what))
 	if !ok {
 		l.metrics.Suppressed(1)
 		return
 	}
-	l.log.Warn("an answer that may hand out tokens could not be read: it passed unchanged", "kind", string(what), "method", metrics.MethodLabel(r.Method),
+	l.log.Warn("an answer that hands out tokens passed unchanged: they don't get this environment's name", "kind", string(what), "method", metrics.MethodLabel(r.Method),
 		"path", printablePath(r.URL.Path), "suppressed", suppressed)
 }
 

@@ -3,6 +3,9 @@ package proxy
 import (
 	"strings"
 	"testing"
+	"time"
+
+	"envgate/authz"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -53,5 +56,37 @@ func TestAuthorizationBesideAnotherAuthHeader(t *testing.T) {
 				t.Error("another Authorization arrived")
 			}
 		})
+	}
+}
+
+// Where keys are translated, the gateway finds a token good in Authorization that no client may use: one under a secret as
+// the gateway knows it, be it the additional one. It must not get there unjudged.
+func TestAuthorizationUnderAKeyOfTheGatewayAlone(t *testing.T) {
+	const other = "additional-secret-0123456789abcdefghijkl"
+	under := func(key []byte) string {
+		s, err := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"iss": "mcpgateway", "aud": "mcpgateway-api", "exp": 4e9, "env": "production"}).SignedString(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	derived, err := authz.Parse(authz.Source{Environ: []string{"JWT_SECRET_KEY=" + testSecret, "ENVGATE_ENVIRONMENT=production", "DERIVE_KEY_PER_ENVIRONMENT=true"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, err := derived.Mint(authz.MintOptions{Kind: authz.KindSession, Subject: "a@example.com", Environment: "production", IssuedAt: time.Now(), Expiry: time.Now().Add(time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := newRecorder(t, nil)
+	s := startSidecar(t, u.URL, "AUTH_HEADER_NAME=X-Gw-Auth", "ENVGATE_ADDITIONAL_SECRET_KEY="+other, embedding,
+		"DERIVE_KEY_PER_ENVIRONMENT=true", "ENVGATE_TRANSLATE_KEYS=issue", "ENVGATE_ACCEPT_BASE_KEY=false")
+	if res, body := s.get("/tools", "X-Gw-Auth: Bearer "+good); res.StatusCode != 200 {
+		t.Fatalf("%d %s", res.StatusCode, body)
+	}
+	for _, secret := range []string{testSecret, other} {
+		if res, _ := s.get("/tools", "X-Gw-Auth: Bearer "+good, bearer(under([]byte(secret)))); res.StatusCode != 401 {
+			t.Errorf("%d", res.StatusCode)
+		}
 	}
 }

@@ -90,7 +90,7 @@ func (w *warnings) observe(r *http.Request, d *authz.Decision) {
 	for i := range d.Tokens {
 		if v := &d.Tokens[i]; v.BaseKey && v.Verified {
 			w.raise(authz.RuntimeWarning(authz.BaseKeySeen, authz.BaseKeyAccepted))
-		} else if v.BaseKey {
+		} else if v.BaseKey && w.config.Translate == authz.TranslateOff { // else it is meant to be refused
 			w.raise(authz.RuntimeWarning(authz.BaseKeySeen, ""))
 		}
 	}
