@@ -88,7 +88,7 @@ func isHelp(arg string) bool { return arg == "-h" || arg == "-help" || arg == "-
 
 func (p *program) app() *cli.App {
 	settings := p.settingFlags()
-	admin := pick(settings, "admin-listen")
+	admin := pick(settings, "admin-listen", "web.config.file")
 	output := &cli.StringFlag{Name: "output", Value: "text", Usage: "text, or json for programs"}
 	file := &cli.StringFlag{Name: "file", Usage: "read the token from this file; - is standard input, as is no token at all"}
 	commands := []*cli.Command{
@@ -194,6 +194,9 @@ func with(flags []cli.Flag, more ...cli.Flag) []cli.Flag {
 // config parses the settings; on a bad one it fails with the given code.
 func (p *program) config(code int) (*authz.Config, error) {
 	c, err := authz.Parse(authz.Source{Flags: p.flags, Environ: p.environ})
+	if err == nil {
+		err = proxy.CheckWebConfig(c)
+	}
 	if err != nil {
 		return nil, failure{code, err}
 	}
@@ -212,7 +215,7 @@ func (p *program) serve(*cli.Context) error {
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
 	server := proxy.NewServer(c, build(), newLogger(c, p.stderr))
 	server.ReloadBy(func() (*authz.Config, error) {
-		c, err := authz.Parse(authz.Source{Flags: p.flags, Environ: p.environ})
+		c, err := p.config(exitUsage)
 		if err == nil && c.Strict && len(c.Warnings()) > 0 {
 			err = strictError(c.Warnings())
 		}
@@ -450,7 +453,7 @@ func (p *program) drain(*cli.Context) error { return p.ask(proxy.RequestDrain) }
 
 // ask runs a question to the sidecar in this pod. Only the settings that lead there must be good.
 func (p *program) ask(question func(*authz.Config) error) error {
-	c, err := authz.ParseOnly(authz.Source{Flags: p.flags, Environ: p.environ}, "ENVGATE_ADMIN_LISTEN")
+	c, err := authz.ParseOnly(authz.Source{Flags: p.flags, Environ: p.environ}, "ENVGATE_ADMIN_LISTEN", "ENVGATE_WEB_CONFIG_FILE")
 	if err != nil {
 		return failure{exitUsage, err}
 	}

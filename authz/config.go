@@ -56,6 +56,7 @@ type Config struct {
 	UserHeader           string
 
 	Listen, AdminListen string
+	WebConfigFile       string // of the admin listener
 	Upstream            *url.URL
 	PolicyName          string
 	Policy              *Policy

@@ -45,6 +45,12 @@ var Settings = []Setting{
 	{"ENVGATE_ENVIRONMENT", "environment", "", "this environment's name; wins over ENVIRONMENT and confirms it", false, false, false, optional(EnvironmentName)},
 	{"ENVGATE_LISTEN", "listen", ":4445", "address for traffic", false, false, false, address(func(c *Config) *string { return &c.Listen })},
 	{"ENVGATE_ADMIN_LISTEN", "admin-listen", ":4446", "address for metrics, health and status", false, false, false, address(func(c *Config) *string { return &c.AdminListen })},
+	{"ENVGATE_WEB_CONFIG_FILE", "web.config.file", "", "TLS and basic authentication of the admin listener, by the web configuration file that every Prometheus exporter takes; health, /probe and /drain never ask for a password", false, false, false, func(c *Config, v string) error {
+		if c.WebConfigFile = v; v != "" {
+			c.files = append(c.files, v)
+		}
+		return nil
+	}},
 	{"ENVGATE_UPSTREAM", "upstream", "http://127.0.0.1:4444", "the gateway: http://host:port, https://host:port or unix:///path", false, false, false, upstream},
 	{"ENVGATE_POLICY", "policy", "contextforge", "name of a built-in policy, or path of a YAML file", false, false, false, policy},
 	{"ENVGATE_MODE", "mode", "enforce", "enforce, or report: judge, count and log, but refuse and remove no credential", false, false, false, choice([]Mode{ModeEnforce, ModeReport}, func(c *Config) *Mode { return &c.Mode })},

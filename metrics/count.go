@@ -119,9 +119,9 @@ func (m *Metrics) StreamOpened(kind string) (closed func()) {
 // Keys sets the number of usable keys of an issuer.
 func (m *Metrics) Keys(issuer string, n int) { m.keys.WithLabelValues(label(issuer)).Set(float64(n)) }
 
-// CertificateExpiry says when the certificate of the traffic listener expires.
-func (m *Metrics) CertificateExpiry(at time.Time) {
-	m.certificateExpiry.WithLabelValues("traffic").Set(float64(at.Unix()))
+// CertificateExpiry says when the certificate of a listener, traffic or admin, expires.
+func (m *Metrics) CertificateExpiry(listener string, at time.Time) {
+	m.certificateExpiry.WithLabelValues(listener).Set(float64(at.Unix()))
 }
 
 // Fingerprints shows those of the keys in force.

@@ -61,8 +61,9 @@ func TestAForeignPageCanNotDrain(t *testing.T) {
 	request.Header.Set("Sec-Fetch-Site", "cross-site")
 	res, err := http.DefaultClient.Do(request)
 	if err != nil || res.StatusCode != http.StatusForbidden {
-		t.Errorf("%v %v", res, err)
+		t.Fatalf("%v %v", res, err)
 	}
+	res.Body.Close()
 	if code, _ := s.adminStatus("GET", "/readyz"); code != 200 {
 		t.Error("it drains")
 	}
@@ -72,9 +73,11 @@ func TestADrainIsUnreadyServesOnAndClosesConnections(t *testing.T) {
 	u := newRecorder(t, nil)
 	s := startSidecar(t, u.URL, "ENVGATE_DRAIN_DELAY=700ms")
 	client := &http.Client{}
-	if res, err := client.Get("http://" + s.addr + "/health"); err != nil || res.Close {
-		t.Fatalf("%v %v", res, err)
+	first, err := client.Get("http://" + s.addr + "/health")
+	if err != nil || first.Close {
+		t.Fatalf("%v %v", first, err)
 	}
+	first.Body.Close()
 	done := make(chan int)
 	go func() { code, _ := s.adminStatus("POST", "/drain"); done <- code }()
 	eventually(t, "unready", func() bool { code, _ := s.adminStatus("GET", "/readyz"); return code == 503 })
@@ -90,6 +93,7 @@ func TestADrainIsUnreadyServesOnAndClosesConnections(t *testing.T) {
 	if err != nil || res.StatusCode != 200 || !res.Close {
 		t.Errorf("while draining: %v %v", res, err)
 	}
+	res.Body.Close()
 	if code := <-done; code != 200 {
 		t.Errorf("drain answered %d", code)
 	}

@@ -34,12 +34,16 @@ func ask(c *authz.Config, method, path string, timeout time.Duration) error {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+net.JoinHostPort(host, port)+path, nil)
+	w, err := readWebConfig(c.WebConfigFile)
 	if err != nil {
 		return err
 	}
-	request.Host = "localhost"                                                  // whatever name the listener was given: /drain answers to no other
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // no HTTP_PROXY
+	scheme, client := adminClient(w)
+	request, err := http.NewRequestWithContext(ctx, method, scheme+"://"+net.JoinHostPort(host, port)+path, nil)
+	if err != nil {
+		return err
+	}
+	request.Host = "localhost" // whatever name the listener was given: /drain answers to no other
 	response, err := client.Do(request)
 	if err != nil {
 		return fmt.Errorf("no answer from the admin listener: %w", err)

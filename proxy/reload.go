@@ -33,8 +33,9 @@ func (s *Server) reload() {
 	s.proxy.warnings.reconsider(c)
 	s.prints.show(c)
 	if c.ServerTLS != nil {
-		s.proxy.metrics.CertificateExpiry(c.CertificateExpiry)
+		s.proxy.metrics.CertificateExpiry("traffic", c.CertificateExpiry)
 	}
+	s.showAdminCertificate()
 	s.proxy.metrics.Reloaded(true)
 	s.proxy.metrics.Ready(s.ready())
 	s.log.Info("reloaded", "files", len(c.Files()))

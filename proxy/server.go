@@ -29,7 +29,7 @@ type Server struct {
 	created time.Time
 	keepers *keepers
 	prints  *fingerprints
-	watcher *watcher
+	watcher *watcher // while it runs
 	load    Load // nil: nothing is reloaded
 
 	listener string // the gateway's, when the secret last changed
@@ -55,7 +55,7 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 	m.Keys(c.Issuer, c.KeyCount())
 	s := &Server{
 		config: c, proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{}),
-		keepers: newKeepers(m, logger), watcher: newWatcher(), prints: &fingerprints{metrics: m, known: map[[sha256.Size]byte]string{}},
+		keepers: newKeepers(m, logger), prints: &fingerprints{metrics: m, known: map[[sha256.Size]byte]string{}},
 	}
 	quiet := quietLog(logger, m)
 	log.SetFlags(0)
@@ -75,7 +75,7 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 		s.traffic.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: c.ServerTLS.NextProtos, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 			return s.proxy.config().ServerTLS, nil // a reload's certificate holds from the next handshake on
 		}}
-		m.CertificateExpiry(c.CertificateExpiry)
+		m.CertificateExpiry("traffic", c.CertificateExpiry)
 	}
 	s.admin = &http.Server{
 		Handler: s.adminHandler(b), ErrorLog: quiet,
@@ -98,8 +98,14 @@ func (s *Server) Start() error {
 	}
 	s.trafficAddress, s.adminAddress = traffic.Addr(), admin.Addr()
 	s.keepers.keep(s.config)
-	go s.serve(s.traffic, traffic)
-	go s.serve(s.admin, admin)
+	go s.serve(traffic, func() error {
+		if s.traffic.TLSConfig != nil {
+			return s.traffic.ServeTLS(traffic, "", "")
+		}
+		return s.traffic.Serve(traffic)
+	})
+	go s.serve(admin, func() error { return s.serveAdmin(admin) })
+	s.showAdminCertificate()
 	s.proxy.warnings.checkExposure()
 	s.proxy.metrics.Ready(s.ready())
 	s.prints.show(s.config)
@@ -108,12 +114,8 @@ func (s *Server) Start() error {
 	return nil
 }
 
-func (s *Server) serve(server *http.Server, l net.Listener) {
-	serve := server.Serve
-	if server.TLSConfig != nil {
-		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
-	}
-	if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
+func (s *Server) serve(l net.Listener, serve func() error) {
+	if err := serve(); !errors.Is(err, http.ErrServerClosed) {
 		s.log.Error("a listener failed", "address", l.Addr().String(), "error", err.Error())
 	}
 }
@@ -135,6 +137,8 @@ func (s *Server) ReloadBy(load Load) { s.load = load }
 
 // Run serves until a signal arrives, then drains and stops. A second signal cuts the delay short; SIGHUP reloads.
 func (s *Server) Run(signals <-chan os.Signal) error {
+	s.watcher = newWatcher()
+	defer s.watcher.close()
 	s.watcher.follow(s.config.Files())
 	s.watcher.changed()
 	if err := s.Start(); err != nil {
@@ -224,7 +228,6 @@ func (s *Server) Stop() {
 	_ = s.admin.Close()
 	s.proxy.upstream.transport.CloseIdleConnections()
 	s.keepers.stop()
-	s.watcher.close()
 	s.log.Info("stopped")
 }
 

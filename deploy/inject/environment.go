@@ -60,6 +60,9 @@ func (p *plan) written() (written object, err error) {
 		}
 		write("ENVGATE_PROBES", string(text))
 	}
+	if _, at := p.gateway.env("ENVGATE_WEB_CONFIG_FILE"); at >= 0 && len(p.probes) > 0 {
+		p.note("container %s: ENVGATE_WEB_CONFIG_FILE: the kubelet asks for the gateway's probes in plain HTTP: no TLS on the admin listener", p.gateway)
+	}
 	write("GOMEMLIMIT", strconv.Itoa(megabytes(p.memoryLimit())*9/10)+"MiB") // nine tenths of the limit
 	for _, f := range written {
 		if _, at := p.gateway.env(f.name); at >= 0 && strings.HasPrefix(f.name, "ENVGATE_") {

@@ -1,0 +1,181 @@
+package proxy
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"envgate/authz"
+)
+
+const operatorPassword = "web-config-password"
+
+// hashes are bcrypt's, of cost 4.
+var hashes = map[string]string{
+	operatorPassword: "$2a$04$tdyHXjgtQrErkJvbUrik9eD.TKRMgB0f90haym.YpF4XgdydpdhrW",
+	"first":          "$2a$04$ANwLOhtdeZEtKODxuEj7FeD44Ve4.aLysaA/5UPsG53eGlHQcGROy",
+	"second":         "$2a$04$bFV.3BfbTZlxDaUfdnMAceS9JcqrB5BQTb8udUIdTYZ8A7z4X0hh.",
+}
+
+// users is the part of a web configuration that names one user.
+func users(password string) string {
+	return fmt.Sprintf("basic_auth_users: {operator: %q}\n", hashes[password])
+}
+
+// adminAs asks the admin listener, with a password where one is given, and gives the answer's status, or 0 and the error.
+func (s *sidecar) adminAs(scheme, method, path, password string, settings *tls.Config) (int, string) {
+	request, _ := http.NewRequest(method, scheme+"://"+s.admin+path, nil)
+	if password != "" {
+		request.SetBasicAuth("operator", password)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: settings.Clone(), DisableKeepAlives: true}}
+	res, err := client.Do(request)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer res.Body.Close()
+	body, _ := io.ReadAll(res.Body)
+	return res.StatusCode, string(body)
+}
+
+func TestTheAdminListenerUnderAWebConfiguration(t *testing.T) {
+	own, folder := newAuthority(t), t.TempDir()
+	own.pair(t, folder, &x509.Certificate{})
+	trust := &tls.Config{RootCAs: own.pool()}
+	start := func(name, text string) *sidecar {
+		file := filepath.Join(folder, name)
+		write(t, file, text)
+		return startSidecar(t, "http://127.0.0.1:1", "ENVGATE_WEB_CONFIG_FILE="+file, `ENVGATE_PROBES={"gateway/liveness":{"tcpSocket":{"port":1}}}`)
+	}
+	const tlsOnly = "tls_server_config: {cert_file: tls.crt, key_file: tls.key}\n"
+	both, secure := start("both.yaml", tlsOnly+users(operatorPassword)), start("tls.yaml", tlsOnly)
+	plain, empty := start("plain.yaml", users(operatorPassword)), start("empty.yaml", "")
+	for _, row := range []struct {
+		name                           string
+		s                              *sidecar
+		scheme, method, path, password string
+		settings                       *tls.Config
+		status                         int
+		contains                       string
+	}{
+		{"the password over TLS", both, "https", "GET", "/metrics", operatorPassword, trust, 200, "envgate_ready 1"},
+		{"none", both, "https", "GET", "/metrics", "", trust, 401, ""},
+		{"another", both, "https", "GET", "/metrics", "no", trust, 401, ""},
+		{"the status page without", both, "https", "GET", "/", "", trust, 401, ""},
+		{"the status as JSON without", both, "https", "GET", "/api/status", "", trust, 401, ""},
+		{"a path that is none", both, "https", "GET", "/livez/x", "", trust, 401, ""},
+		{"a path beside health", both, "https", "GET", "/probe/../metrics", "", trust, 401, ""},
+		{"life without a password", both, "https", "GET", "/livez", "", trust, 200, "ok"},
+		{"readiness without a password", both, "https", "GET", "/readyz", "", trust, 200, "ok"},
+		{"a probe without a password", both, "https", "GET", "/probe/gateway/liveness", "", trust, 503, ""},
+		{"without TLS", both, "http", "GET", "/metrics", operatorPassword, trust, 400, "HTTPS"},
+		{"TLS 1.1", both, "https", "GET", "/livez", "", &tls.Config{RootCAs: own.pool(), MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, 0, "protocol version"},
+		{"TLS alone", secure, "https", "GET", "/metrics", "", trust, 200, "envgate_ready 1"},
+		{"a password alone", plain, "http", "GET", "/metrics", operatorPassword, trust, 200, "envgate_ready 1"},
+		{"a password alone, none given", plain, "http", "GET", "/metrics", "", trust, 401, ""},
+		{"an empty file", empty, "http", "GET", "/metrics", "", trust, 200, "envgate_ready 1"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if code, text := row.s.adminAs(row.scheme, row.method, row.path, row.password, row.settings); code != row.status || !strings.Contains(text, row.contains) {
+				t.Errorf("%d %.300s", code, text)
+			}
+		})
+	}
+	for _, s := range []*sidecar{both, secure, plain, empty} {
+		asked := *s.config
+		asked.AdminListen = s.admin
+		if err := Healthcheck(&asked, false); err != nil {
+			t.Errorf("healthcheck: %v", err)
+		}
+		if err := RequestDrain(&asked); err != nil {
+			t.Errorf("drain: %v", err)
+		}
+		if err := Healthcheck(&asked, false); err == nil || !strings.Contains(err.Error(), "draining") {
+			t.Errorf("a healthcheck after the drain: %v", err)
+		}
+	}
+	if _, text := both.adminAs("https", "GET", "/metrics", operatorPassword, trust); !strings.Contains(text, `envgate_tls_certificate_expiry_timestamp_seconds{listener="admin"} `) {
+		t.Error("the certificate's expiry isn't shown")
+	}
+}
+
+// The web configuration is read anew when it changes; a broken one is told as every broken file is.
+func TestTheWebConfigurationIsReloaded(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.yaml")
+	write(t, file, users("first"))
+	s, _ := startReloading(t, "http://127.0.0.1:1", "ENVGATE_WEB_CONFIG_FILE="+file)
+	s.ReloadBy(func() (*authz.Config, error) {
+		c, err := authz.Parse(authz.Source{Environ: s.environ})
+		if err == nil {
+			err = CheckWebConfig(c)
+		}
+		return c, err
+	})
+	code := func(password string) int {
+		status, _ := s.adminAs("http", "GET", "/metrics", password, nil)
+		return status
+	}
+	if code("first") != 200 || code("second") != 401 {
+		t.Fatal("the first password is not in force")
+	}
+	write(t, file, users("second"))
+	eventually(t, "the second password", func() bool { return code("second") == 200 && code("first") == 401 })
+	write(t, file, "basic_auth_users: {operator: `no hash`}\nunknown: 1\n")
+	eventually(t, "an error", func() bool { return strings.Contains(s.logs.String(), "not reloaded") })
+	if code("second") == 200 {
+		t.Error("a broken file lets someone in")
+	}
+	if status, _ := s.adminAs("http", "GET", "/readyz", "", nil); status != 200 {
+		t.Errorf("health depends on it: %d", status)
+	}
+}
+
+func TestBrokenWebConfigurations(t *testing.T) {
+	folder := t.TempDir()
+	for name, row := range map[string]struct{ text, message string }{
+		"another key":                 {"basic_auth: {}\n", `"FILE": yaml: unmarshal errors: line 1: field basic_auth not found in type web.Config`},
+		"a hash that is none":         {"basic_auth_users: {operator: web-config-password}\n", `"FILE": crypto/bcrypt: hashedSecret too short to be a bcrypted password`},
+		"a hash in the wrong place":   {"basic_auth_users: web-config-password\n", `"FILE": yaml: unmarshal errors: line 1: cannot unmarshal !!str [redacted] into map[string]config.Secret`},
+		"a certificate without a key": {"tls_server_config: {cert_file: tls.crt}\n", `"FILE": missing one of key or key_file`},
+		"a certificate that isn't":    {"tls_server_config: {cert_file: none.crt, key_file: none.key}\n", `"FILE": failed to read cert_file (FOLDER/none.crt): open FOLDER/none.crt: no such file or directory`},
+		"a header that isn't allowed": {"http_server_config: {headers: {X-Other: x}}\n", `"FILE": HTTP header [redacted] can not be configured`},
+	} {
+		file := filepath.Join(folder, "web.yaml")
+		write(t, file, row.text)
+		checkBroken(t, name, file, strings.NewReplacer("FILE", file, "FOLDER", folder).Replace(row.message))
+	}
+	missing := filepath.Join(folder, "none.yaml")
+	checkBroken(t, "a file that isn't there", missing, fmt.Sprintf("%q: no such file or directory", missing))
+}
+
+func checkBroken(t *testing.T, name, file, message string) {
+	t.Helper()
+	err := CheckWebConfig(&authz.Config{WebConfigFile: file})
+	if want := "ENVGATE_WEB_CONFIG_FILE (--web.config.file): " + message; err == nil || err.Error() != want {
+		t.Errorf("%s:\n got %v\nwant %s", name, err, want)
+	}
+}
+
+// Neither hash nor password nor what was sent in their place gets into the log.
+func TestTheWebConfigurationKeepsItsSecrets(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "web.yaml")
+	text := users(operatorPassword)
+	write(t, file, text)
+	s := startSidecar(t, "http://127.0.0.1:1", "ENVGATE_WEB_CONFIG_FILE="+file)
+	s.adminAs("http", "GET", "/metrics", operatorPassword, nil)
+	s.adminAs("http", "GET", "/metrics", "wrong-password-sent", nil)
+	time.Sleep(50 * time.Millisecond)
+	_, hash, _ := bytes.Cut([]byte(text), []byte("$"))
+	for _, secret := range []string{operatorPassword, "wrong-password-sent", string(hash[:20])} {
+		if strings.Contains(s.logs.String(), secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+}
