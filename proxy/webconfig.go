@@ -34,10 +34,7 @@ type webConfig struct {
 // CheckWebConfig tells what is wrong with the configuration of the admin listener, in one line.
 func CheckWebConfig(c *authz.Config) error {
 	_, err := readWebConfig(c.WebConfigFile)
-	if err != nil {
-		return fmt.Errorf("ENVGATE_WEB_CONFIG_FILE (--web.config.file): %q: %w", authz.Printable(c.WebConfigFile), err)
-	}
-	return nil
+	return err
 }
 
 // quoted is text of the file inside a message about it: it may be a password's hash or a key.
@@ -47,6 +44,11 @@ func readWebConfig(path string) (w webConfig, err error) {
 	if path == "" {
 		return w, nil
 	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("ENVGATE_WEB_CONFIG_FILE (--web.config.file): %q: %w", authz.Printable(path), err)
+		}
+	}()
 	if err := web.Validate(path); err != nil {
 		var missing *os.PathError
 		if errors.As(err, &missing) && missing.Path == path {
