@@ -30,7 +30,7 @@ type Server struct {
 	keepers *keepers
 	prints  *fingerprints
 	watcher *watcher // while it runs
-	load    Load // nil: nothing is reloaded
+	load    Load     // nil: nothing is reloaded
 
 	listener string // the gateway's, when the secret last changed
 
@@ -226,7 +226,7 @@ func (s *Server) Stop() {
 		_ = s.traffic.Close()
 	}
 	_ = s.admin.Close()
-	s.proxy.upstream.transport.CloseIdleConnections()
+	s.proxy.upstream.closeIdle()
 	s.keepers.stop()
 	s.log.Info("stopped")
 }

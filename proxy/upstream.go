@@ -22,6 +22,7 @@ import (
 type upstream struct {
 	url       *url.URL
 	transport *http.Transport
+	direct    *connections // nil before an upstream with TLS
 	buffers   bufferPool
 	errorLog  *log.Logger
 }
@@ -57,7 +58,35 @@ func newUpstream(c *authz.Config, current func() *authz.Config, logger *slog.Log
 			return dialer.DialContext(ctx, "unix", c.Upstream.Path)
 		}
 	}
+	if c.Upstream.Scheme != "https" {
+		u.direct = &connections{idleTimeout: c.UpstreamIdleTimeout, dial: func(ctx context.Context) (net.Conn, error) {
+			return u.transport.DialContext(ctx, "tcp", dialAddress(u.url))
+		}}
+	}
 	return u
+}
+
+// dialAddress is the host and port of a URL.
+func dialAddress(u *url.URL) string {
+	if u.Port() == "" {
+		return net.JoinHostPort(u.Hostname(), "80")
+	}
+	return u.Host
+}
+
+// roundTrip sends a request: directly where that is possible.
+func (u *upstream) roundTrip(r *http.Request) (*http.Response, error) {
+	if u.direct == nil || r.Header["Upgrade"] != nil || r.Header["Expect"] != nil {
+		return u.transport.RoundTrip(r)
+	}
+	return u.direct.RoundTrip(r)
+}
+
+func (u *upstream) closeIdle() {
+	u.transport.CloseIdleConnections()
+	if u.direct != nil {
+		u.direct.closeIdle()
+	}
 }
 
 // bufferPool lends the 32 KiB buffers that bodies are copied with.
@@ -136,7 +165,7 @@ func setHeader(h http.Header, name string, values []string) {
 // RoundTrip implements http.RoundTripper around the transport, to know how long the upstream took.
 func (e *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	e.sent = time.Now()
-	res, err := e.p.upstream.transport.RoundTrip(out)
+	res, err := e.p.upstream.roundTrip(out)
 	e.received = time.Now()
 	return res, err
 }
