@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"envgate/authz"
 
@@ -31,7 +32,7 @@ type Metrics struct {
 	verification      prometheus.Histogram
 	upstreamErrors    *prometheus.CounterVec
 	clientCanceled    prometheus.Counter
-	inFlight          prometheus.Gauge
+	inFlight          atomic.Int64
 	streamsOpen       *prometheus.GaugeVec
 	streamDuration    *prometheus.HistogramVec
 	keys              *prometheus.GaugeVec
@@ -49,6 +50,11 @@ type Metrics struct {
 	ready             prometheus.Gauge
 	suppressed        prometheus.Counter
 	cache             func() authz.CacheStats
+
+	decided  *memo[decision, prometheus.Counter]
+	answered *memo[answer, prometheus.Counter]
+	timed    *memo[answer, prometheus.Observer]
+
 	latestExpiry      float64
 	latestExpiryMutex sync.Mutex
 }
@@ -75,7 +81,7 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.verification = m.histogram("envgate_verification_duration_seconds", "Time to judge one request's tokens, divided by their number.", overheadBuckets)
 	m.upstreamErrors = m.counters("envgate_upstream_errors_total", "Requests that the upstream did not answer, by kind.", "kind")
 	m.clientCanceled = m.counter("envgate_client_canceled_total", "Requests that the client gave up before the upstream answered.")
-	m.inFlight = m.gauge("envgate_requests_in_flight", "Requests being served, streams among them.")
+	m.gauged("envgate_requests_in_flight", "Requests being served, streams among them.", func() float64 { return float64(m.inFlight.Load()) })
 	m.streamsOpen = m.gauges("envgate_streams_open", "Open streams by kind.", "kind")
 	m.streamDuration = m.histograms("envgate_stream_duration_seconds", "How long streams stayed open, by kind.", []float64{1, 10, 60, 300, 900, 3600, 14400, 86400}, "kind")
 	m.keys = m.gauges("envgate_keys", "Usable keys by issuer.", "issuer")
@@ -98,8 +104,27 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.build(b)
 	m.gauges("envgate_config_info", "Configuration in force; always 1.", "server_environment", "mode", "environment_rule", "issuer", "audience", "algorithm").
 		WithLabelValues(c.Environment, string(c.Mode), string(c.Rule), label(c.Issuer), label(c.Audience), c.Algorithm).Set(1)
+	m.decided = newMemo(func(d decision) prometheus.Counter {
+		return m.decisions.WithLabelValues(string(d.outcome), string(d.reason))
+	})
+	m.answered = newMemo(func(a answer) prometheus.Counter {
+		return m.requests.WithLabelValues(codeLabel(a.code), a.method, a.source)
+	})
+	m.timed = newMemo(func(a answer) prometheus.Observer { return m.duration.WithLabelValues(codeClass(a.code), a.source) })
 	m.preset()
 	return m
+}
+
+// decision and answer are the labels that every request has.
+type decision struct {
+	outcome authz.Outcome
+	reason  authz.Reason
+}
+
+type answer struct {
+	method string // a label
+	code   int    // 0: other
+	source string
 }
 
 // directions of a translated token.

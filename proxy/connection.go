@@ -29,6 +29,8 @@ type connection struct {
 	socket syscall.RawConn // nil where the system can't look into it
 	in     *bufio.Reader
 	out    *bufio.Writer
+	look   func(fd uintptr) bool
+	quiet  bool // what look saw
 	unread int  // bytes that the answer's header may still be long
 	began  bool // something of the answer has arrived
 	reused bool

@@ -10,12 +10,15 @@ func (c *connection) silent() bool {
 	if c.socket == nil || c.in.Buffered() > 0 {
 		return false
 	}
-	silent := false
-	err := c.socket.Read(func(fd uintptr) bool {
-		var b [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		silent = err == syscall.EAGAIN //nolint:errorlint // an errno, as the system call returns it
-		return true
-	})
-	return err == nil && silent
+	if c.look == nil {
+		c.look = c.peek
+	}
+	return c.socket.Read(c.look) == nil && c.quiet
+}
+
+func (c *connection) peek(fd uintptr) bool {
+	var b [1]byte
+	_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	c.quiet = err == syscall.EAGAIN //nolint:errorlint // an errno, as the system call returns it
+	return true
 }

@@ -89,17 +89,19 @@ func (u *upstream) closeIdle() {
 	}
 }
 
-// bufferPool lends the 32 KiB buffers that bodies are copied with.
+// bufferPool lends the buffers that bodies are copied with: without it, ReverseProxy makes one for every answer.
 type bufferPool struct{ pool sync.Pool }
 
+type buffer [32 << 10]byte
+
 func (b *bufferPool) Get() []byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		return *p
+	if p, ok := b.pool.Get().(*buffer); ok {
+		return p[:]
 	}
-	return make([]byte, 32<<10)
+	return new(buffer)[:]
 }
 
-func (b *bufferPool) Put(p []byte) { b.pool.Put(&p) }
+func (b *bufferPool) Put(p []byte) { b.pool.Put((*buffer)(p)) }
 
 // exchange is one request on its way through: ReverseProxy's hooks are its methods, so that they know the decision.
 type exchange struct {
@@ -113,24 +115,29 @@ type exchange struct {
 	received time.Time
 
 	badBody      atomic.Bool // the client's body could not be read
+	proxy        httputil.ReverseProxy
 	status       int
 	source       string
 	streamClosed func()
 }
 
-// flushInterval is how long a part of an answer of known length may wait for more; streams are flushed at once.
-const flushInterval = 20 * time.Millisecond
+const (
+	// flushInterval is how long a part of an answer of known length may wait for more; streams are flushed at once.
+	flushInterval = 20 * time.Millisecond
+	// wholeAnswer is how long an answer may be to be written as a whole, in bytes: it needs no timer for its parts.
+	wholeAnswer = 2 << 10
+)
 
 // forward sends the request on. Nothing is retried that net/http would not retry: requests without a body, of
 // idempotent methods, on a connection that was reused and had answered nothing yet.
 func (e *exchange) forward() {
 	defer e.closeStream()
 	u := e.p.upstream
-	proxy := httputil.ReverseProxy{
+	e.proxy = httputil.ReverseProxy{
 		Rewrite: e.rewrite, Transport: e, ModifyResponse: e.modifyResponse, ErrorHandler: e.fail,
 		BufferPool: &u.buffers, ErrorLog: u.errorLog, FlushInterval: flushInterval,
 	}
-	proxy.ServeHTTP(e.w, e.r)
+	e.proxy.ServeHTTP(e.w, e.r)
 }
 
 // rewrite makes the outgoing request. ReverseProxy has dropped the hop-by-hop headers and those that the client named
@@ -194,6 +201,9 @@ func (e *exchange) modifyResponse(res *http.Response) error {
 		e.openEventStream(res)
 	}
 	e.embed(res)
+	if 0 <= res.ContentLength && res.ContentLength <= wholeAnswer {
+		e.proxy.FlushInterval = 0
+	}
 	if res.StatusCode != http.StatusSwitchingProtocols && e.last() {
 		res.Header.Set("Connection", "close")
 	}
