@@ -157,6 +157,11 @@ func (b *sentBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// arrived tells whether a body of known length is here already.
+func (a *roundTrip) arrived(length int64) bool {
+	return length >= 0 && length <= int64(a.c.in.Buffered())
+}
+
 // Read implements io.Reader. At its end the connection is free.
 func (a *roundTrip) Read(p []byte) (int, error) {
 	n, err := a.body.Read(p)

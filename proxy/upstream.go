@@ -121,12 +121,8 @@ type exchange struct {
 	streamClosed func()
 }
 
-const (
-	// flushInterval is how long a part of an answer of known length may wait for more; streams are flushed at once.
-	flushInterval = 20 * time.Millisecond
-	// wholeAnswer is how long an answer may be to be written as a whole, in bytes: it needs no timer for its parts.
-	wholeAnswer = 2 << 10
-)
+// flushInterval is how long a part of an answer of known length may wait for more; streams are flushed at once.
+const flushInterval = 20 * time.Millisecond
 
 // forward sends the request on. Nothing is retried that net/http would not retry: requests without a body, of
 // idempotent methods, on a connection that was reused and had answered nothing yet.
@@ -201,8 +197,8 @@ func (e *exchange) modifyResponse(res *http.Response) error {
 		e.openEventStream(res)
 	}
 	e.embed(res)
-	if 0 <= res.ContentLength && res.ContentLength <= wholeAnswer {
-		e.proxy.FlushInterval = 0
+	if a, ok := res.Body.(*roundTrip); ok && a.arrived(res.ContentLength) {
+		e.proxy.FlushInterval = 0 // it needs no timer for parts
 	}
 	if res.StatusCode != http.StatusSwitchingProtocols && e.last() {
 		res.Header.Set("Connection", "close")
