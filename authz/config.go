@@ -75,6 +75,7 @@ type Config struct {
 	Translate     Translate
 	AcceptBaseKey bool
 
+	DenyListPath        string
 	MaxTokenBytes       int
 	VerdictCacheBytes   int
 	TrustedProxies      []netip.Prefix
@@ -96,6 +97,7 @@ type Config struct {
 
 	formerSecret bool // AdditionalSecret is what Secret was before a reload
 
+	denied  *DenyList
 	keys    *keySet
 	own     terms
 	trusted map[string]*trusted // by iss

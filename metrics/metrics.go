@@ -47,6 +47,7 @@ type Metrics struct {
 	embedded          *prometheus.CounterVec
 	translated        *prometheus.CounterVec
 	ready             prometheus.Gauge
+	denied            *prometheus.GaugeVec
 	suppressed        prometheus.Counter
 	cache             func() authz.CacheStats
 	latestExpiry      float64
@@ -93,6 +94,7 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.counted("envgate_verdict_cache_hits_total", "Tokens that were accepted by memory of having been accepted before.", func() uint64 { return m.cache().Hits })
 	m.counted("envgate_verdict_cache_misses_total", "Tokens that were judged anew; refused ones always are.", func() uint64 { return m.cache().Misses })
 	m.counted("envgate_verdict_cache_evictions_total", "Remembered tokens that made room for others. Growing: ENVGATE_VERDICT_CACHE_BYTES is too small for the tokens in use.", func() uint64 { return m.cache().Evictions })
+	m.denied = m.gauges("envgate_deny_list_entries", "Entries of the deny-list in force, by kind.", "kind")
 	m.ready = m.gauge("envgate_ready", "1 while the sidecar is ready.")
 	m.suppressed = m.counter("envgate_log_lines_suppressed_total", "Log lines left out to bound the log's volume.")
 	m.build(b)
@@ -157,6 +159,7 @@ func (m *Metrics) preset() {
 	for _, result := range []string{"success", "failure"} {
 		m.reloads.WithLabelValues(result)
 	}
+	m.Denied(c.DenyList().Size())
 	m.reloadSuccessful.Set(1)
 	m.reloadSuccess.SetToCurrentTime()
 	for _, check := range authz.Checks {

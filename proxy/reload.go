@@ -29,6 +29,7 @@ func (s *Server) reload() {
 	s.watcher.follow(c.Files())
 	s.keepers.keep(c)
 	s.proxy.metrics.Keys(c.Issuer, c.KeyCount())
+	s.proxy.metrics.Denied(c.DenyList().Size())
 	s.proxy.rules.Store(s.proxy.newRules(c))
 	s.proxy.warnings.reconsider(c)
 	s.prints.show(c)

@@ -83,6 +83,10 @@ func sidecar() dashboard {
 						{`sum(rate(envgate_verdict_cache_evictions_total{SELECTOR}[$__rate_interval]))`, "evictions"},
 					}, "not scraped", nil, nil},
 			}},
+			{"Revocation, streams' ends and limits", []panel{
+				{8, 7, graph, "Deny-list entries", "short", "What the deny-list in force holds: jtis and subjects. Not what the file says: its last reload failed, and the log names the line.",
+					[]query{{`max by (kind) (envgate_deny_list_entries{SELECTOR})`, "{{kind}}"}}, "not scraped", nil, nil},
+			}},
 			{"Process", []panel{
 				{8, 7, graph, "Memory", "bytes", "Resident memory, and Go's heap in it. Near the container's limit: raise it. The heap grows without end while traffic doesn't: keep a profile and report it.",
 					[]query{{`max(process_resident_memory_bytes{SELECTOR})`, "resident"}, {`max(go_memstats_heap_inuse_bytes{SELECTOR})`, "heap"}}, "not scraped", nil, nil},
