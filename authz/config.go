@@ -83,6 +83,7 @@ type Config struct {
 	UpstreamIdleTimeout time.Duration
 	DrainDelay          time.Duration
 	DrainTimeout        time.Duration
+	StreamsEndAtExpiry  bool
 	AdminStatusAll      bool
 	LogLevel            string
 	LogFormat           string

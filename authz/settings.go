@@ -73,6 +73,7 @@ var Settings = []Setting{
 	{"ENVGATE_UPSTREAM_IDLE_TIMEOUT", "upstream-idle-timeout", "1s", "how long an idle upstream connection is kept (1ms to 5m)", false, false, false, duration(time.Millisecond, 5*time.Minute, func(c *Config) *time.Duration { return &c.UpstreamIdleTimeout })},
 	{"ENVGATE_DRAIN_DELAY", "drain-delay", "5s", "how long to serve, unready, before the listener closes (0s to 10m)", false, false, false, duration(0, 10*time.Minute, func(c *Config) *time.Duration { return &c.DrainDelay })},
 	{"ENVGATE_DRAIN_TIMEOUT", "drain-timeout", "20s", "how long requests and streams may take to end after that (0s to 10m)", false, false, false, duration(0, 10*time.Minute, func(c *Config) *time.Duration { return &c.DrainTimeout })},
+	{"ENVGATE_STREAMS_END_AT_EXPIRY", "streams-end-at-expiry", "false", "end event streams and WebSockets when their token expires, and when a reload would refuse it", false, false, false, boolean(func(c *Config) *bool { return &c.StreamsEndAtExpiry })},
 	{"ENVGATE_ADMIN_STATUS", "admin-status", "loopback", "who sees / and /api/status: loopback or all; /drain is loopback only", false, false, false, adminStatus},
 	{"ENVGATE_LOG_LEVEL", "log-level", "info", "debug, info, warn or error", false, false, false, choice([]string{"debug", "info", "warn", "error"}, func(c *Config) *string { return &c.LogLevel })},
 	{"ENVGATE_LOG_FORMAT", "log-format", "json", "json or text", false, false, false, choice([]string{"json", "text"}, func(c *Config) *string { return &c.LogFormat })},

@@ -34,6 +34,7 @@ type Metrics struct {
 	inFlight          prometheus.Gauge
 	streamsOpen       *prometheus.GaugeVec
 	streamDuration    *prometheus.HistogramVec
+	streamsEnded      *prometheus.CounterVec
 	keys              *prometheus.GaugeVec
 	fetchFailures     *prometheus.CounterVec
 	fetchSuccess      *prometheus.GaugeVec
@@ -79,6 +80,7 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.inFlight = m.gauge("envgate_requests_in_flight", "Requests being served, streams among them.")
 	m.streamsOpen = m.gauges("envgate_streams_open", "Open streams by kind.", "kind")
 	m.streamDuration = m.histograms("envgate_stream_duration_seconds", "How long streams stayed open, by kind.", []float64{1, 10, 60, 300, 900, 3600, 14400, 86400}, "kind")
+	m.streamsEnded = m.counters("envgate_streams_ended_total", "Streams that ended with their token, by kind and cause: expiry, or refused, when a reload or an issuer's keys would refuse it. 0 unless ENVGATE_STREAMS_END_AT_EXPIRY is on.", "kind", "cause")
 	m.keys = m.gauges("envgate_keys", "Usable keys by issuer.", "issuer")
 	m.fetchFailures = m.counters("envgate_key_fetch_failures_total", "Failed fetches of a further issuer's keys, by issuer.", "issuer")
 	m.fetchSuccess = m.gauges("envgate_key_fetch_success_timestamp_seconds", "When a further issuer's keys were last fetched; absent until they are.", "issuer")
@@ -180,6 +182,9 @@ func (m *Metrics) preset() {
 	for _, kind := range StreamKinds {
 		m.streamsOpen.WithLabelValues(kind)
 		m.streamDuration.WithLabelValues(kind)
+		for _, cause := range endings {
+			m.streamsEnded.WithLabelValues(kind, cause)
+		}
 	}
 }
 

@@ -21,6 +21,7 @@ type Proxy struct {
 	recent   recent
 	upstream *upstream
 	streams  *streams
+	leases   *leases
 	warnings *warnings
 	draining atomic.Bool
 }
@@ -31,6 +32,7 @@ func New(c *authz.Config, m *metrics.Metrics, log *slog.Logger) *Proxy {
 		metrics: m, log: newDecisionLog(log, m, c.AccessLog),
 		streams: newStreams(m), warnings: newWarnings(c, m, log),
 	}
+	p.leases = newLeases(c, m, p.rules.Load)
 	p.upstream = newUpstream(c, p.config, log, m)
 	p.cache = authz.NewCache(c.VerdictCacheBytes)
 	m.Cache(p.cache.Stats)

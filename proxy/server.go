@@ -55,8 +55,9 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 	m.Keys(c.Issuer, c.KeyCount())
 	s := &Server{
 		config: c, proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{}),
-		keepers: newKeepers(m, logger), watcher: newWatcher(), prints: &fingerprints{metrics: m, known: map[[sha256.Size]byte]string{}},
+		watcher: newWatcher(), prints: &fingerprints{metrics: m, known: map[[sha256.Size]byte]string{}},
 	}
+	s.keepers = newKeepers(m, logger, s.proxy.leases.judgeAll)
 	quiet := quietLog(logger, m)
 	log.SetFlags(0)
 	log.SetOutput(quiet.Writer()) // net/http's transport has no logger of its own

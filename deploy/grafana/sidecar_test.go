@@ -86,6 +86,8 @@ func sidecar() dashboard {
 			{"Revocation, streams' ends and limits", []panel{
 				{8, 7, graph, "Deny-list entries", "short", "What the deny-list in force holds: jtis and subjects. Not what the file says: its last reload failed, and the log names the line.",
 					[]query{{`max by (kind) (envgate_deny_list_entries{SELECTOR})`, "{{kind}}"}}, "not scraped", nil, nil},
+				{8, 7, graph, "Streams ended with their token", "short", "By cause, in steps of five minutes: the token expired, or a reload or an issuer's keys would refuse it. Many at once, refused: a key or the deny-list changed; see Reloads by result.",
+					[]query{{`round(sum by (cause) (increase(envgate_streams_ended_total{SELECTOR}[5m])))`, "{{cause}}"}}, "not scraped", nil, nil},
 			}},
 			{"Process", []panel{
 				{8, 7, graph, "Memory", "bytes", "Resident memory, and Go's heap in it. Near the container's limit: raise it. The heap grows without end while traffic doesn't: keep a profile and report it.",
