@@ -70,6 +70,7 @@ type Config struct {
 	AdditionalPublicKeyPaths []string
 
 	tlsFields
+	Limits
 	KeyFingerprint bool
 
 	Translate     Translate

@@ -49,6 +49,7 @@ type Metrics struct {
 	translated        *prometheus.CounterVec
 	ready             prometheus.Gauge
 	denied            *prometheus.GaugeVec
+	limited           *prometheus.CounterVec
 	suppressed        prometheus.Counter
 	cache             func() authz.CacheStats
 	latestExpiry      float64
@@ -96,6 +97,7 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.counted("envgate_verdict_cache_hits_total", "Tokens that were accepted by memory of having been accepted before.", func() uint64 { return m.cache().Hits })
 	m.counted("envgate_verdict_cache_misses_total", "Tokens that were judged anew; refused ones always are.", func() uint64 { return m.cache().Misses })
 	m.counted("envgate_verdict_cache_evictions_total", "Remembered tokens that made room for others. Growing: ENVGATE_VERDICT_CACHE_BYTES is too small for the tokens in use.", func() uint64 { return m.cache().Evictions })
+	m.limited = m.counters("envgate_limited_total", "What was over a limit, by limit: connections that were closed, requests that were refused, bodies that were cut off.", "limit")
 	m.denied = m.gauges("envgate_deny_list_entries", "Entries of the deny-list in force, by kind.", "kind")
 	m.ready = m.gauge("envgate_ready", "1 while the sidecar is ready.")
 	m.suppressed = m.counter("envgate_log_lines_suppressed_total", "Log lines left out to bound the log's volume.")
@@ -131,7 +133,7 @@ func (m *Metrics) preset() {
 	for _, t := range authz.Reasons {
 		m.decisions.WithLabelValues(string(authz.Refused), string(t.Reason))
 		switch t.Reason {
-		case authz.MethodNotAllowed, authz.BadPath: // refused in every mode, and no credential's fault
+		case authz.MethodNotAllowed, authz.BadPath, authz.Limited: // refused in every mode, and no credential's fault
 			continue
 		}
 		m.decisions.WithLabelValues(string(authz.Reported), string(t.Reason))
@@ -162,6 +164,9 @@ func (m *Metrics) preset() {
 		m.reloads.WithLabelValues(result)
 	}
 	m.Denied(c.DenyList().Size())
+	for _, limit := range limits {
+		m.limited.WithLabelValues(limit)
+	}
 	m.reloadSuccessful.Set(1)
 	m.reloadSuccess.SetToCurrentTime()
 	for _, check := range authz.Checks {

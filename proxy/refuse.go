@@ -41,6 +41,8 @@ func (e *exchange) refuse() {
 		h.Set("Allow", methods)
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter)
+	case http.StatusTooManyRequests:
+		h.Set("Retry-After", e.p.refusals.retryAfter)
 	}
 	e.problem(d.Status, problem{Title: http.StatusText(d.Status), Detail: d.Detail, Reason: d.Reason})
 }

@@ -44,7 +44,6 @@ type Server struct {
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
-	minHeaderBytes    = 64 << 10
 	exposureInterval  = 30 * time.Second
 	restartInterval   = time.Second
 )
@@ -67,7 +66,7 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 	s.traffic = &http.Server{
 		Handler: s.proxy, ErrorLog: quiet, Protocols: protocols,
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes:               max(minHeaderBytes, 3*c.MaxTokenBytes),
+		MaxHeaderBytes:               c.HeaderBytes(),
 		DisableGeneralOptionsHandler: true, // OPTIONS * is judged like any other request
 	}
 	if c.ServerTLS != nil {
@@ -99,7 +98,7 @@ func (s *Server) Start() error {
 	}
 	s.trafficAddress, s.adminAddress = traffic.Addr(), admin.Addr()
 	s.keepers.keep(s.config)
-	go s.serve(s.traffic, traffic)
+	go s.serve(s.traffic, limitConnections(traffic, s.config, s.proxy.metrics))
 	go s.serve(s.admin, admin)
 	s.proxy.warnings.checkExposure()
 	s.proxy.metrics.Ready(s.ready())
