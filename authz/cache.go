@@ -44,11 +44,11 @@ type remembered struct {
 	version      uint64 // of the further issuer's keys
 }
 
-var tokenDigests = newDigests(sha256.New)
+var tokenHashers = newHashers(sha256.New)
 
 func newCacheKey(token string, generation uint64) cacheKey {
 	k := cacheKey{generation: generation}
-	tokenDigests.sum(k.token[:0], token)
+	tokenHashers.sum(k.token[:0], token)
 	return k
 }
 

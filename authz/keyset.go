@@ -27,7 +27,7 @@ type keySet struct {
 type gatewayKey struct {
 	id         string // of an additional public key: its thumbprint (RFC 7638), which some gateways write as kid
 	verify     any
-	macs       *digests // of a secret
+	macs       *hashers // of a secret
 	gateway    any      // how the gateway knows it, to sign with: the secret or what it is derived from, or a private key; nil: none
 	additional bool     // of a rotation
 	base       bool     // accepted as the gateway signs, though clients should have derived ones
@@ -130,7 +130,7 @@ func (k *keySet) verifies(key *gatewayKey, p parsed) bool {
 	return k.method.Verify(p.signed, p.signature, key.verify) == nil
 }
 
-func (k *keySet) macs(secret []byte) *digests {
+func (k *keySet) macs(secret []byte) *hashers {
 	return newMACs(k.method.(*jwt.SigningMethodHMAC), secret)
 }
 

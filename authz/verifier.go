@@ -224,6 +224,7 @@ var claimRules = []claimRule{
 	{Audience, func(_ *Config, of *terms, t *claims, _ float64) bool {
 		return of.checkAudience && !slices.ContainsFunc(of.audiences, func(a string) bool { return slices.Contains(t.audience, a) })
 	}},
+	{Revoked, func(c *Config, _ *terms, t *claims, _ float64) bool { return c.denied.denies(t) }},
 	{NoExpiry, func(c *Config, _ *terms, t *claims, _ float64) bool { return c.RequireExpiry && !t.hasExpiry }},
 	{Expired, func(c *Config, _ *terms, t *claims, now float64) bool { return now >= t.until(c.Leeway) }},
 	{NotYetValid, func(c *Config, _ *terms, t *claims, now float64) bool { return now < t.from(c.Leeway) }},

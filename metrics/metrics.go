@@ -35,6 +35,7 @@ type Metrics struct {
 	inFlight          atomic.Int64
 	streamsOpen       *prometheus.GaugeVec
 	streamDuration    *prometheus.HistogramVec
+	streamsEnded      *prometheus.CounterVec
 	keys              *prometheus.GaugeVec
 	fetchFailures     *prometheus.CounterVec
 	fetchSuccess      *prometheus.GaugeVec
@@ -48,6 +49,8 @@ type Metrics struct {
 	embedded          *prometheus.CounterVec
 	translated        *prometheus.CounterVec
 	ready             prometheus.Gauge
+	denied            *prometheus.GaugeVec
+	limited           *prometheus.CounterVec
 	suppressed        prometheus.Counter
 	cache             func() authz.CacheStats
 
@@ -84,6 +87,7 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.gauged("envgate_requests_in_flight", "Requests being served, streams among them.", func() float64 { return float64(m.inFlight.Load()) })
 	m.streamsOpen = m.gauges("envgate_streams_open", "Open streams by kind.", "kind")
 	m.streamDuration = m.histograms("envgate_stream_duration_seconds", "How long streams stayed open, by kind.", []float64{1, 10, 60, 300, 900, 3600, 14400, 86400}, "kind")
+	m.streamsEnded = m.counters("envgate_streams_ended_total", "Streams that ended with their token, by kind and cause: expiry, or refused, when a reload or an issuer's keys would refuse it. 0 unless ENVGATE_STREAMS_END_AT_EXPIRY is on.", "kind", "cause")
 	m.keys = m.gauges("envgate_keys", "Usable keys by issuer.", "issuer")
 	m.fetchFailures = m.counters("envgate_key_fetch_failures_total", "Failed fetches of a further issuer's keys, by issuer.", "issuer")
 	m.fetchSuccess = m.gauges("envgate_key_fetch_success_timestamp_seconds", "When a further issuer's keys were last fetched; absent until they are.", "issuer")
@@ -99,6 +103,8 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.counted("envgate_verdict_cache_hits_total", "Tokens that were accepted by memory of having been accepted before.", func() uint64 { return m.cache().Hits })
 	m.counted("envgate_verdict_cache_misses_total", "Tokens that were judged anew; refused ones always are.", func() uint64 { return m.cache().Misses })
 	m.counted("envgate_verdict_cache_evictions_total", "Remembered tokens that made room for others. Growing: ENVGATE_VERDICT_CACHE_BYTES is too small for the tokens in use.", func() uint64 { return m.cache().Evictions })
+	m.limited = m.counters("envgate_limited_total", "What was over a limit, by limit: connections that were closed, requests that were refused, bodies that were cut off.", "limit")
+	m.denied = m.gauges("envgate_deny_list_entries", "Entries of the deny-list in force, by kind.", "kind")
 	m.ready = m.gauge("envgate_ready", "1 while the sidecar is ready.")
 	m.suppressed = m.counter("envgate_log_lines_suppressed_total", "Log lines left out to bound the log's volume.")
 	m.build(b)
@@ -152,7 +158,7 @@ func (m *Metrics) preset() {
 	for _, t := range authz.Reasons {
 		m.decisions.WithLabelValues(string(authz.Refused), string(t.Reason))
 		switch t.Reason {
-		case authz.MethodNotAllowed, authz.BadPath: // refused in every mode, and no credential's fault
+		case authz.MethodNotAllowed, authz.BadPath, authz.Limited: // refused in every mode, and no credential's fault
 			continue
 		}
 		m.decisions.WithLabelValues(string(authz.Reported), string(t.Reason))
@@ -182,6 +188,10 @@ func (m *Metrics) preset() {
 	for _, result := range []string{"success", "failure"} {
 		m.reloads.WithLabelValues(result)
 	}
+	m.Denied(c.DenyList().Size())
+	for _, limit := range limits {
+		m.limited.WithLabelValues(limit)
+	}
 	m.reloadSuccessful.Set(1)
 	m.reloadSuccess.SetToCurrentTime()
 	for _, check := range authz.Checks {
@@ -202,6 +212,9 @@ func (m *Metrics) preset() {
 	for _, kind := range StreamKinds {
 		m.streamsOpen.WithLabelValues(kind)
 		m.streamDuration.WithLabelValues(kind)
+		for _, cause := range endings {
+			m.streamsEnded.WithLabelValues(kind, cause)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -73,6 +74,7 @@ func (c *connection) ask(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	a.begin()
 	a.reusable = !res.Close && !r.Close && res.StatusCode != http.StatusSwitchingProtocols
 	if res.Body == http.NoBody || res.ContentLength == 0 {
 		a.end(a.reusable)
@@ -83,7 +85,7 @@ func (c *connection) ask(r *http.Request) (*http.Response, error) {
 }
 
 // abort makes whoever reads or writes return.
-func (c *connection) abort() { _ = c.SetDeadline(time.Unix(1, 0)) }
+func (c *connection) abort() { _ = c.Close() }
 
 // receive reads answers until the last one, and shows the informational ones (RFC 9110, section 15.2) to whoever wants them.
 func (c *connection) receive(r *http.Request) (*http.Response, error) {
@@ -114,13 +116,16 @@ type roundTrip struct {
 	stop     func() bool // of the request's context
 	sent     chan error  // what came of a body that is sent while the answer is read; nil without one
 	reusable bool        // the connection, once the body is read
-	ended    bool
+	begun    atomic.Bool // the answer: its header is here
+	ended    atomic.Bool
 }
 
 // send writes a request. Its body is written by a goroutine of its own, for an answer may come before the body's end.
 func (a *roundTrip) send(r *http.Request) error {
 	if r.Body == nil {
-		return a.c.write(r)
+		err := a.c.write(r)
+		a.await()
+		return err
 	}
 	a.sent = make(chan error, 1)
 	sent := *r
@@ -131,9 +136,30 @@ func (a *roundTrip) send(r *http.Request) error {
 		if body.failed {
 			_ = a.c.Close() // the upstream would wait for the rest, and the answer with it
 		}
+		a.await()
 		a.sent <- err
 	}()
 	return nil
+}
+
+// await bounds the time until the answer begins, from when the request is sent.
+func (a *roundTrip) await() {
+	timeout := a.c.home.answerTimeout
+	if timeout == 0 || a.begun.Load() {
+		return
+	}
+	_ = a.c.SetReadDeadline(time.Now().Add(timeout))
+	if a.begun.Load() { // meanwhile
+		_ = a.c.SetReadDeadline(time.Time{})
+	}
+}
+
+// begin ends that bound.
+func (a *roundTrip) begin() {
+	a.begun.Store(true)
+	if a.c.home.answerTimeout > 0 {
+		_ = a.c.SetReadDeadline(time.Time{})
+	}
 }
 
 func (c *connection) write(r *http.Request) error {
@@ -179,10 +205,9 @@ func (a *roundTrip) Close() error {
 
 // end gives the connection back, or up.
 func (a *roundTrip) end(reusable bool) {
-	if a.ended {
+	if a.ended.Swap(true) { // a stream can be ended by another goroutine than the one that reads it
 		return
 	}
-	a.ended = true
 	if !a.stop() || !reusable || a.c.in.Buffered() > 0 || !a.isSent() {
 		_ = a.c.Close()
 		return

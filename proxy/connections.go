@@ -15,6 +15,8 @@ type connections struct {
 	dial        func(context.Context) (net.Conn, error)
 	idleTimeout time.Duration
 
+	answerTimeout time.Duration // until an answer's header is here, from when the request is sent; 0: any time
+
 	mutex sync.Mutex
 	idle  []*connection // the one that was used last is last
 	sweep *time.Timer   // runs while one may be idle

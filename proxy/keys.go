@@ -14,11 +14,12 @@ import (
 type keepers struct {
 	metrics *metrics.Metrics
 	log     *slog.Logger
+	changed func() // the keys of an issuer may be others
 	running map[*jwks.Set]context.CancelFunc
 }
 
-func newKeepers(m *metrics.Metrics, log *slog.Logger) *keepers {
-	return &keepers{metrics: m, log: log, running: map[*jwks.Set]context.CancelFunc{}}
+func newKeepers(m *metrics.Metrics, log *slog.Logger, changed func()) *keepers {
+	return &keepers{metrics: m, log: log, changed: changed, running: map[*jwks.Set]context.CancelFunc{}}
 }
 
 // keep runs the key sets of a configuration, and stops those that it no longer has.
@@ -56,6 +57,9 @@ func (k *keepers) reporter(issuer string) func(jwks.Status, error) {
 	var logged time.Time
 	return func(s jwks.Status, err error) {
 		k.metrics.Fetched(issuer, s, err)
+		if err == nil {
+			k.changed()
+		}
 		switch {
 		case err == nil && (last != "" || logged.IsZero()):
 			k.log.Info("keys fetched", "issuer", authz.Printable(issuer), "keys", s.Keys)

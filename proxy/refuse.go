@@ -20,8 +20,8 @@ type problem struct {
 	Kind   string       `json:"kind,omitempty"` // of an upstream error
 }
 
-// refusals are the bodies of refusals with their reason's own words, made once: a flood of them should cost little.
-var refusals = func() map[problem][]byte {
+// refusalBodies are the bodies of refusalBodies with their reason's own words, made once: a flood of them should cost little.
+var refusalBodies = func() map[problem][]byte {
 	bodies := map[problem][]byte{}
 	for _, t := range authz.Reasons {
 		p := problem{Title: http.StatusText(t.Status), Status: t.Status, Detail: t.Detail, Reason: t.Reason}
@@ -31,7 +31,7 @@ var refusals = func() map[problem][]byte {
 }()
 
 func (p problem) body() []byte {
-	if body, ok := refusals[p]; ok {
+	if body, ok := refusalBodies[p]; ok {
 		return body
 	}
 	body, _ := json.Marshal(p) // strings and a number: can't fail
@@ -59,6 +59,8 @@ func (e *exchange) refuse() {
 		h.Set("Allow", methods)
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter)
+	case http.StatusTooManyRequests:
+		h.Set("Retry-After", e.p.refusals.retryAfter)
 	}
 	e.problem(d.Status, problem{Title: http.StatusText(d.Status), Detail: d.Detail, Reason: d.Reason})
 }

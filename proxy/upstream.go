@@ -40,6 +40,7 @@ func newUpstream(c *authz.Config, current func() *authz.Config, logger *slog.Log
 		DisableCompression:     true, // or the answer would be decompressed on the way
 		ExpectContinueTimeout:  time.Second,
 		TLSHandshakeTimeout:    5 * time.Second,
+		ResponseHeaderTimeout:  c.UpstreamResponseTimeout,
 		MaxResponseHeaderBytes: 1 << 20,
 		ForceAttemptHTTP2:      false,
 		ReadBufferSize:         8 << 10,
@@ -59,7 +60,7 @@ func newUpstream(c *authz.Config, current func() *authz.Config, logger *slog.Log
 		}
 	}
 	if c.Upstream.Scheme != "https" {
-		u.direct = &connections{idleTimeout: c.UpstreamIdleTimeout, dial: func(ctx context.Context) (net.Conn, error) {
+		u.direct = &connections{idleTimeout: c.UpstreamIdleTimeout, answerTimeout: c.UpstreamResponseTimeout, dial: func(ctx context.Context) (net.Conn, error) {
 			return u.transport.DialContext(ctx, "tcp", dialAddress(u.url))
 		}}
 	}
@@ -116,6 +117,7 @@ type exchange struct {
 
 	badBody      atomic.Bool // the client's body could not be read
 	proxy        httputil.ReverseProxy
+	longBody     atomic.Bool // the client's body is over the limit
 	status       int
 	source       string
 	streamClosed func()
@@ -219,6 +221,9 @@ func (e *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
 	case e.r.Context().Err() != nil:
 		e.p.metrics.ClientCanceled()
 		panic(http.ErrAbortHandler) // nobody is there to read an answer
+	case e.longBody.Load():
+		e.problem(http.StatusRequestEntityTooLarge, problem{Title: "Request Entity Too Large", Detail: bodyTooLarge, Reason: authz.Limited})
+		return
 	case e.badBody.Load():
 		e.problem(http.StatusBadRequest, problem{Title: "Bad Request", Detail: "The request body can't be read"})
 		return

@@ -18,6 +18,9 @@ type watcher struct {
 	seen   [sha256.Size]byte
 }
 
+// maxWatched is how much of a file is compared: more than a full deny-list holds, but not a device's endless bytes.
+const maxWatched = 1 << 30
+
 func newWatcher() *watcher {
 	w := &watcher{}
 	if notify, err := fsnotify.NewWatcher(); err == nil {
@@ -77,7 +80,7 @@ func (w *watcher) changed() bool {
 	for _, file := range w.files {
 		binary.Write(h, binary.BigEndian, int64(-1)) //nolint:errcheck // a hash takes everything
 		if f, err := os.Open(file); err == nil {
-			n, _ := io.Copy(h, io.LimitReader(f, 4<<20))
+			n, _ := io.Copy(h, io.LimitReader(f, maxWatched))
 			binary.Write(h, binary.BigEndian, n) //nolint:errcheck // the same
 			_ = f.Close()
 		}
