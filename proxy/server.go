@@ -112,6 +112,7 @@ func (s *Server) Start() error {
 	s.prints.show(s.config)
 	s.log.Info("listening", "address", traffic.Addr().String(), "admin", admin.Addr().String(),
 		"upstream", s.config.Upstream.String(), "environment", s.config.Environment, "mode", s.config.Mode, "environment_rule", s.config.Rule)
+	releasePages()
 	return nil
 }
 
