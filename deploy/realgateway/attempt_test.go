@@ -34,32 +34,29 @@ func (o outcome) honoured() (tokens []string) {
 // compare says what came of an attempt: notes to count, and a fault where there is one.
 func (a attempt) compare() (notes []string, fault string) {
 	notes = append(notes, a.directly(), a.outcome())
+	if a.direct.hung {
+		notes = append(notes, "directly: no answer in time: "+a.q.line)
+	}
 	if fault = a.unaccepted(&notes); fault == "" {
 		fault = a.withheld(&notes)
 	}
 	if fault == "" {
-		fault = a.answeredOtherwise()
+		fault = a.answeredOtherwise(&notes)
 	}
 	return notes, fault
 }
 
 // directly is how the gateway alone judged.
 func (a attempt) directly() string {
-	if a.direct.seen == nil {
-		return "directly: not HTTP for the gateway"
-	}
-	verdicts := map[bool]bool{}
-	for _, token := range a.direct.seen.Honoured {
-		verdicts[isAcceptable(token)] = true
-	}
+	seen := a.direct.seen
 	switch {
-	case verdicts[true] && verdicts[false]:
-		return "directly: honoured an acceptable token and another"
-	case verdicts[true]:
+	case seen == nil:
+		return "directly: not HTTP for the gateway"
+	case len(a.direct.honoured()) > 0:
 		return "directly: honoured an acceptable token"
-	case verdicts[false]:
-		return "directly: honoured what is not acceptable: " + judged(a.direct.seen.Honoured[0], time.Now())
-	case len(a.direct.seen.Parsed) > 0:
+	case len(seen.Honoured) > 0:
+		return "directly: honoured none but what is not acceptable"
+	case len(seen.Parsed) > 0:
 		return "directly: took tokens apart and honoured none"
 	}
 	return "directly: saw no token"
@@ -134,33 +131,45 @@ func tokensIn(r *record, authHeader string) (tokens []string) {
 	return tokens
 }
 
+const keptOut = "kept out: what the gateway honours and is not acceptable: "
+
 // withheld is the second property: no acceptable token that the gateway honours is kept from it without a rule.
 func (a attempt) withheld(notes *[]string) string {
+	if a.behind.seen == nil && !a.q.mayBe(a.behind.reason) {
+		return "refused for a reason that no credential of it has: " + a.behind.reason
+	}
+	if a.direct.seen != nil {
+		for _, token := range a.direct.seen.Honoured {
+			if verdict := judged(token, time.Now()); verdict != acceptable {
+				*notes = append(*notes, keptOut+verdict)
+			}
+		}
+	}
 	for _, token := range a.direct.honoured() {
-		if a.behind.seen != nil && slices.Contains(a.behind.seen.Honoured, token) {
+		if a.behind.seen != nil && slices.Contains(a.behind.seen.Honoured, token) || a.direct.seen.Cookies["token"] == token {
 			continue
 		}
 		rules := refusals
 		if a.behind.seen != nil {
 			rules = removals
 		}
-		i := slices.IndexFunc(rules, func(e exception) bool { return e.explains(a.q, a.g, a.behind.wired) })
+		i := slices.IndexFunc(rules, func(e exception) bool { return e.explains(a.q, a.g, a.behind.wired, token) })
 		if i < 0 {
 			return fmt.Sprintf("the gateway honours an acceptable token directly (%d), and not behind envgate: %d %s", a.direct.status, a.behind.status, a.behind.reason)
 		}
-		*notes = append(*notes, "exception: "+rules[i].name+": "+rules[i].rule)
+		*notes = append(*notes, rules[i].note())
 		return ""
 	}
 	return ""
 }
 
 // answeredOtherwise is the third property: the same tokens get the same answer.
-func (a attempt) answeredOtherwise() string {
+func (a attempt) answeredOtherwise(notes *[]string) string {
 	direct, behind := a.direct, a.behind
 	if behind.hung && !direct.hung || behind.status == http.StatusBadGateway && direct.status != 0 {
 		return fmt.Sprintf("no answer behind envgate: %d, directly %d", behind.status, direct.status)
 	}
-	if direct.seen == nil || behind.seen == nil || direct.status == behind.status || a.differsOnPurpose() {
+	if direct.seen == nil || behind.seen == nil || a.differsOnPurpose() {
 		return ""
 	}
 	same := func(a, b []string) bool {
@@ -169,19 +178,22 @@ func (a attempt) answeredOtherwise() string {
 	if !same(direct.seen.Parsed, behind.seen.Parsed) || !same(direct.seen.Honoured, behind.seen.Honoured) {
 		return ""
 	}
+	if direct.status == behind.status {
+		*notes = append(*notes, fmt.Sprintf("same tokens, same answer: %d", direct.status))
+		return ""
+	}
 	return fmt.Sprintf("the gateway saw the same tokens, and answered %d directly, %d behind envgate", direct.status, behind.status)
 }
 
 // differsOnPurpose tells whether envgate sends on something else than what came: without an upgrade that isn't to a
-// WebSocket, an absolute target as its path, or without a header or credential.
+// WebSocket, a hop-by-hop header, credentials behind the body or one that failed, an absolute target as its path, a
+// chunked body of HTTP/1.0, the auth header in its canonical form.
 func (a attempt) differsOnPurpose() bool {
-	if strings.Contains(a.q.line, " http://") || len(a.q.values("Upgrade")) > 0 && !a.q.upgrades() || a.q.inConnection("Accept") {
+	q := a.q
+	if strings.Contains(q.line, " http://") || strings.HasSuffix(q.line, "1.0") || len(q.values("Upgrade")) > 0 && !q.upgrades() || q.inConnection("Accept") || q.trailer != "" {
 		return true
 	}
-	for _, name := range []string{"Cookie", a.g.authHeader} {
-		if len(a.direct.seen.header(name)) != len(a.behind.seen.header(name)) || name == "Cookie" && !slices.Equal(a.direct.seen.header(name), a.behind.seen.header(name)) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc([]string{"Cookie", a.g.authHeader, "Authorization"}, func(name string) bool {
+		return !slices.Equal(a.direct.seen.header(name), a.behind.seen.header(name))
+	})
 }

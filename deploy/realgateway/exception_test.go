@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // exception is a documented case in which envgate refuses a request, or takes a token off, that the gateway alone would
@@ -16,56 +17,66 @@ type exception struct {
 	rule    string   // of decisions.md and securing.md, in short
 	reasons []string // that envgate may answer with; none: any
 	status  int      // of the refusal; 0: any
-	holds   func(q request, g *generator) bool
+	holds   func(q request, g *generator, token string) bool
 }
 
 // refusals are for requests that envgate answers itself.
 var refusals = []exception{
-	{"not HTTP", "what net/http can't read is answered 400", []string{""}, 400, func(q request, _ *generator) bool { return q.brokenFraming() }},
-	{"method", "CONNECT and TRACE are refused", []string{"method_not_allowed"}, 405, func(q request, _ *generator) bool { return q.method == "TRACE" }},
-	{"path", "a path that Go can't send on unchanged is refused", []string{"bad_path"}, 400, func(q request, _ *generator) bool {
+	{"not HTTP", "what net/http can't read is answered 400", []string{""}, 400, func(q request, _ *generator, _ string) bool { return q.brokenFraming() }},
+	{"method", "CONNECT and TRACE are refused", []string{"method_not_allowed"}, 405, func(q request, _ *generator, _ string) bool { return q.method == "TRACE" }},
+	{"path", "a path that Go can't send on unchanged is refused", []string{"bad_path"}, 400, func(q request, _ *generator, _ string) bool {
 		path, _ := q.path()
 		return strings.ContainsAny(path, `"|^`+"`"+`<>{}\`)
 	}},
-	{"auth header twice", "the auth header may come once", []string{"ambiguous_credential"}, 400, func(q request, g *generator) bool { return len(q.values(g.authHeader)) > 1 }},
-	{"auth header in Connection", "nor may it be named in Connection", []string{"ambiguous_credential"}, 400, func(q request, g *generator) bool { return q.inConnection(g.authHeader) }},
-	{"failing bearer", "an auth header with a Bearer token decides", nil, 401, func(q request, g *generator) bool { return q.hasFailingBearer(g) }},
-	{"failing query token", "a query token must be accepted too", nil, 401, func(q request, _ *generator) bool {
+	{"auth header twice", "the auth header may come once", []string{"ambiguous_credential"}, 400, func(q request, g *generator, _ string) bool { return len(q.values(g.authHeader)) > 1 }},
+	{"auth header in Connection", "nor may it be named in Connection", []string{"ambiguous_credential"}, 400, func(q request, g *generator, _ string) bool { return q.inConnection(g.authHeader) }},
+	{"failing bearer", "an auth header with a Bearer token decides", nil, 401, func(q request, g *generator, _ string) bool { return q.hasFailingBearer(g) }},
+	{"failing query token", "a query token must be accepted too", nil, 401, func(q request, _ *generator, _ string) bool {
 		return slices.ContainsFunc(q.queryTokens(), func(token string) bool { return !isAcceptable(token) })
 	}},
 	{"failing Authorization", "a Bearer in Authorization that verifies under the gateway's key is judged too, where another header is the auth header", nil, 401,
-		func(q request, g *generator) bool {
+		func(q request, g *generator, _ string) bool {
 			return g.authHeader != "Authorization" && slices.ContainsFunc(q.values("Authorization"), func(value string) bool {
 				token, is := bearerOf(value)
 				return is && !isAcceptable(token)
 			})
 		}},
-	{"Authorization alone", "where another header is the auth header, Authorization is no candidate", nil, 401, func(q request, g *generator) bool {
+	{"Authorization alone", "where another header is the auth header, Authorization is no candidate", nil, 401, func(q request, g *generator, _ string) bool {
 		return g.authHeader != "Authorization" && !q.hasAcceptable(g)
 	}},
-	{"quoted cookie alone", "a quoted or escaped token cookie fails, and is no credential", nil, 401, func(q request, g *generator) bool {
+	{"quoted cookie alone", "a quoted or escaped token cookie fails, and is no credential", nil, 401, func(q request, g *generator, _ string) bool {
 		return !q.hasAcceptable(g) && slices.ContainsFunc(q.cookies(), func(c pair) bool { return !plain.MatchString(c.value) })
 	}},
+	trailer,
 }
 
 // removals are for requests that go on without a token that the gateway alone would have honoured.
 var removals = []exception{
-	{"auth header on a public route", "every credential that isn't accepted is taken off, and the request is anonymous", nil, 0, func(q request, g *generator) bool {
+	{"auth header on a public route", "every credential that isn't accepted is taken off, and the request is anonymous", nil, 0, func(q request, g *generator, _ string) bool {
 		return q.isPublic() && (len(q.values(g.authHeader)) > 1 || q.inConnection(g.authHeader) || q.hasFailingBearer(g))
 	}},
-	{"quoted cookie taken off", "a quoted or escaped token cookie fails, and is taken off", nil, 0, func(q request, _ *generator) bool {
-		return slices.ContainsFunc(q.cookies(), func(c pair) bool { return !plain.MatchString(c.value) })
+	{"quoted cookie taken off", "a quoted or escaped token cookie fails, and is taken off", nil, 0, func(q request, _ *generator, token string) bool {
+		return slices.ContainsFunc(q.cookies(), func(c pair) bool { return !plain.MatchString(c.value) }) &&
+			!slices.ContainsFunc(q.cookies(), func(c pair) bool { return c.value == token })
 	}},
-	{"failing cookie taken off", "failing cookies are taken off, and what remains decides", nil, 0, func(q request, _ *generator) bool {
+	{"failing cookie taken off", "failing cookies are taken off, and what remains decides", nil, 0, func(q request, _ *generator, _ string) bool {
 		return slices.ContainsFunc(q.cookies(), func(c pair) bool { return !isAcceptable(c.value) })
 	}},
+	trailer,
 }
 
+// trailer is the one that may explain both: uvicorn with httptools, as 1.0.7 runs, adds trailers to the headers.
+var trailer = exception{"trailer", "no credential arrives behind the body", nil, 0, func(q request, _ *generator, token string) bool {
+	return q.trailer != "" && !strings.Contains(strings.Join(q.headers, "\n"), token)
+}}
+
+func (e exception) note() string { return "exception: " + e.name + ": " + e.rule }
+
 // explains tells whether an exception is the reason of envgate's answer.
-func (e exception) explains(q request, g *generator, w wired) bool {
+func (e exception) explains(q request, g *generator, w wired, token string) bool {
 	reasonFits := len(e.reasons) == 0 || w.login || w.reason == "-" || slices.Contains(e.reasons, w.reason)
 	statusFits := e.status == 0 || e.status == w.status || e.status == 401 && w.login
-	return reasonFits && statusFits && e.holds(q, g)
+	return reasonFits && statusFits && e.holds(q, g, token)
 }
 
 func (q request) hasFailingBearer(g *generator) bool {
@@ -121,16 +132,35 @@ func (q request) cookies() []pair {
 
 // hasAcceptable tells whether some credential, where envgate reads one, is acceptable.
 func (q request) hasAcceptable(g *generator) bool {
+	return slices.ContainsFunc(q.candidates(g.authHeader), isAcceptable)
+}
+
+// candidates lists the credentials where envgate reads any, the auth header being one of the given.
+func (q request) candidates(authHeaders ...string) []string {
 	tokens := q.queryTokens()
 	for _, c := range q.cookies() {
 		tokens = append(tokens, c.value)
 	}
-	for _, value := range q.values(g.authHeader) {
-		if token, is := bearerOf(value); is {
-			tokens = append(tokens, token)
+	for _, name := range authHeaders {
+		for _, value := range q.values(name) {
+			if token, is := bearerOf(value); is {
+				tokens = append(tokens, token)
+			}
 		}
 	}
-	return slices.ContainsFunc(tokens, isAcceptable)
+	return tokens
+}
+
+// mayBe tells whether a request gives envgate cause to refuse it for a reason: some candidate fails so, or the request
+// itself does.
+func (q request) mayBe(reason string) bool {
+	switch reason {
+	case "", "-", "no_token", "unsupported_scheme", "ambiguous_credential", "bad_path", "method_not_allowed":
+		return true // each checked by its own tests
+	}
+	return slices.ContainsFunc(q.candidates("Authorization", "X-Gateway-Token"), func(token string) bool {
+		return judged(token, time.Now()) == reason || judged(trimmed(token), time.Now()) == reason
+	})
 }
 
 // queryTokens lists the tokens in the query, where a gateway reads any.
@@ -171,14 +201,16 @@ var fieldName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 // characters, odd names, lines without a colon, none or two Host lines, one that is no host.
 func (q request) brokenFraming() bool {
 	hosts := 0
-	for _, line := range q.headers {
-		line = strings.ReplaceAll(line, "\r\n\t", " ") // folded
+	if at := q.headers[0]; at[0] == ' ' || at[0] == '\t' { // folded onto another line
+		return true
+	}
+	for _, line := range q.fields() {
 		name, value, ok := strings.Cut(line, ":")
 		if !ok || !fieldName.MatchString(name) || slices.ContainsFunc([]byte(value), func(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
 			return true
 		}
 		if strings.EqualFold(name, "Host") {
-			if hosts++; strings.Contains(strings.Trim(value, " \t"), " ") {
+			if hosts++; strings.Contains(strings.TrimLeft(value, " \t"), " ") {
 				return true
 			}
 		}

@@ -195,6 +195,9 @@ func (g *generator) cookie(r source) string {
 			pairs = append(pairs, "jwt_token="+g.token(r))
 		}
 	}
+	if chance(r, 4) { // emptied, by a script of some page
+		pairs = append(pairs, "jwt_token=")
+	}
 	return strings.Join(pairs, pick(r, "; ", "; ", "; ", ";", " ;", ";;", ";\t", ", "))
 }
 

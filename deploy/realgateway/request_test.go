@@ -5,6 +5,7 @@ package realgateway
 import (
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"strings"
 )
 
@@ -14,6 +15,7 @@ type request struct {
 	line    string
 	headers []string
 	end     string // of lines: CRLF
+	trailer string // lines behind a chunked body
 }
 
 // raw is the request as it goes over the wire; name is what a recorder files it under.
@@ -22,9 +24,16 @@ func (q request) raw(name string) []byte {
 	return []byte(strings.Join(lines, q.end) + q.end + q.end + q.body)
 }
 
+var fold = regexp.MustCompile(`\r\n[ \t]+`)
+
+// fields are the header lines, unfolded (RFC 9112, section 5.2).
+func (q request) fields() []string {
+	return strings.Split(fold.ReplaceAllString(strings.Join(q.headers, "\r\n"), " "), "\r\n")
+}
+
 // values lists the values of a header, read off the lines.
 func (q request) values(name string) (values []string) {
-	for _, line := range q.headers {
+	for _, line := range q.fields() {
 		if key, value, ok := strings.Cut(line, ":"); ok && strings.EqualFold(strings.TrimRight(key, " "), name) {
 			values = append(values, strings.Trim(value, " \t"))
 		}
@@ -135,7 +144,14 @@ func (g *generator) surroundings(r source, q *request, webSocket bool) []string 
 		if q.body == formBody {
 			kind = "application/x-www-form-urlencoded"
 		}
-		lines = append(lines, "Content-Type: "+kind, fmt.Sprintf("Content-Length: %d", len(q.body)))
+		lines = append(lines, "Content-Type: "+kind)
+		if chance(r, 30) {
+			lines = append(lines, "Transfer-Encoding: chunked")
+			q.trailer = g.trailers(r)
+			q.body = fmt.Sprintf("%x\r\n%s\r\n0\r\n%s\r\n", len(q.body), q.body, q.trailer)
+		} else {
+			lines = append(lines, fmt.Sprintf("Content-Length: %d", len(q.body)))
+		}
 	}
 	switch {
 	case q.method == "GET" && (webSocket && chance(r, 80) || chance(r, 2)):
@@ -150,6 +166,17 @@ func (g *generator) surroundings(r source, q *request, webSocket bool) []string 
 	}
 	if q.method == "OPTIONS" && chance(r, 50) {
 		lines = append(lines, "Origin: http://localhost:3000", "Access-Control-Request-Method: GET")
+	}
+	return lines
+}
+
+// trailers are header lines behind the body: some servers take them for headers.
+func (g *generator) trailers(r source) (lines string) {
+	for range r.IntN(3) {
+		lines += pick(r, "Authorization: ", g.authHeader+": ") + g.authorization(r) + "\r\n"
+	}
+	if chance(r, 30) {
+		lines += "Cookie: " + g.cookie(r) + "\r\n"
 	}
 	return lines
 }
