@@ -96,7 +96,7 @@ func (a attempt) unaccepted(notes *[]string) string {
 		if isAcceptable(token) || a.forTheLog(token) {
 			continue
 		}
-		if a.g.authHeader == "Authorization" {
+		if !a.leftToUpstream(token) {
 			return fmt.Sprintf("behind envgate the gateway takes apart what is %s: %.40q", judged(token, time.Now()), token)
 		}
 		*notes = append(*notes, "exception: Authorization is left to the upstream: what doesn't verify under the gateway's key stays there, and 0.9.0 looks at it")
@@ -105,6 +105,13 @@ func (a attempt) unaccepted(notes *[]string) string {
 		return "a protected path is reached without an acceptable token"
 	}
 	return ""
+}
+
+// leftToUpstream tells whether a text stands in Authorization, where that isn't the auth header.
+func (a attempt) leftToUpstream(token string) bool {
+	return a.g.authHeader != "Authorization" && slices.ContainsFunc(a.behind.seen.header("Authorization"), func(value string) bool {
+		return strings.Contains(value, latin1(token)) || strings.Contains(strings.ReplaceAll(value, "Bearer ", ""), latin1(token))
+	})
 }
 
 // forTheLog tells whether a text stands nowhere but in a cookie called token.
