@@ -116,14 +116,16 @@ func (a attempt) leftToUpstream(token string) bool {
 
 // forTheLog tells whether a text stands nowhere but in a cookie called token.
 func (a attempt) forTheLog(token string) bool {
-	return a.behind.seen.Cookies["token"] == token && !slices.Contains(tokensIn(a.behind.seen, a.g.authHeader), token)
+	return a.behind.seen.Cookies["token"] == token && !slices.Contains(tokensIn(a.behind.seen, a.g.authHeader, "Authorization"), token)
 }
 
-// tokensIn lists the texts that stand where tokens are read.
-func tokensIn(r *record, authHeader string) (tokens []string) {
-	for _, value := range append(r.header(authHeader), r.header("Authorization")...) {
-		if token, ok := bearerOf(value); ok {
-			tokens = append(tokens, token)
+// tokensIn lists the texts that stand where tokens are read, the auth header being one of the given.
+func tokensIn(r *record, authHeaders ...string) (tokens []string) {
+	for _, name := range authHeaders {
+		for _, value := range r.header(name) {
+			if token, ok := bearerOf(value); ok {
+				tokens = append(tokens, token)
+			}
 		}
 	}
 	for _, c := range cookiesOf(r.header("Cookie")) {
