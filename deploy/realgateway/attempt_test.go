@@ -175,7 +175,7 @@ func (a attempt) withheld(notes *[]string) string {
 // answeredOtherwise is the third property: the same tokens get the same answer.
 func (a attempt) answeredOtherwise(notes *[]string) string {
 	direct, behind := a.direct, a.behind
-	if behind.hung && !direct.hung || behind.status == http.StatusBadGateway && direct.status != 0 {
+	if behind.hung && !direct.hung || behind.status == http.StatusBadGateway && direct.status != 0 && (direct.status < 400 || !a.q.upgrades()) {
 		return fmt.Sprintf("no answer behind envgate: %d, directly %d", behind.status, direct.status)
 	}
 	if direct.seen == nil || behind.seen == nil || a.differsOnPurpose() {

@@ -13,7 +13,7 @@ import (
 
 // The variables of TestDifferential, with what they are unless set.
 const (
-	differentialRequests = 2000 // ENVGATE_TEST_REQUESTS: how many for each release; 20000 for the long way
+	differentialRequests = 1500 // ENVGATE_TEST_REQUESTS: how many for each release; 20000 for the long way
 	differentialSeed     = 1    // ENVGATE_TEST_SEED: which ones
 	senders              = 3    // for each release
 )
@@ -90,7 +90,7 @@ func TestDifferential(t *testing.T) {
 	}
 	// A comparison that never met a case shows nothing of it.
 	for _, e := range slices.Concat(refusals, removals) {
-		if e.name != trailer.name && total[e.note()] == 0 {
+		if !strings.HasPrefix(e.name, "trailer") && total[e.note()] == 0 {
 			t.Errorf("the exception %q never came up", e.name)
 		}
 	}

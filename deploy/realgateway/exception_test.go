@@ -23,6 +23,9 @@ type exception struct {
 // refusals are for requests that envgate answers itself.
 var refusals = []exception{
 	{"not HTTP", "what net/http can't read is answered 400", []string{""}, 400, func(q request, _ *generator, _ string) bool { return q.brokenFraming() }},
+	{"trailers that are not HTTP", "what net/http can't read is answered 400, and it reads 4 KiB of trailers", []string{"-"}, 400, func(q request, _ *generator, _ string) bool {
+		return len(q.trailer) > 4000 || hasControl(strings.ReplaceAll(q.trailer, "\r\n", ""))
+	}},
 	{"method", "CONNECT and TRACE are refused", []string{"method_not_allowed"}, 405, func(q request, _ *generator, _ string) bool { return q.method == "TRACE" }},
 	{"path", "a path that Go can't send on unchanged is refused", []string{"bad_path"}, 400, func(q request, _ *generator, _ string) bool {
 		path, _ := q.path()
@@ -67,7 +70,7 @@ var removals = []exception{
 
 // trailer is the one that may explain both: uvicorn with httptools, as 1.0.7 runs, adds trailers to the headers.
 var trailer = exception{"trailer", "no credential arrives behind the body", nil, 0, func(q request, _ *generator, token string) bool {
-	return q.trailer != "" && !strings.Contains(strings.Join(q.headers, "\n"), token)
+	return q.trailer != "" && (strings.Contains(q.trailer, token) || !strings.Contains(strings.Join(q.headers, "\n"), token))
 }}
 
 func (e exception) note() string { return "exception: " + e.name + ": " + e.rule }
@@ -194,6 +197,10 @@ func (q request) inConnection(name string) bool {
 	})
 }
 
+func hasControl(s string) bool {
+	return slices.ContainsFunc([]byte(s), func(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f })
+}
+
 // fieldName is that of RFC 9110, section 5.1.
 var fieldName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
 
@@ -206,7 +213,7 @@ func (q request) brokenFraming() bool {
 	}
 	for _, line := range q.fields() {
 		name, value, ok := strings.Cut(line, ":")
-		if !ok || !fieldName.MatchString(name) || slices.ContainsFunc([]byte(value), func(c byte) bool { return c < ' ' && c != '\t' || c == 0x7f }) {
+		if !ok || !fieldName.MatchString(name) || hasControl(value) {
 			return true
 		}
 		if strings.EqualFold(name, "Host") {

@@ -20,8 +20,8 @@ type request struct {
 
 // raw is the request as it goes over the wire; name is what a recorder files it under.
 func (q request) raw(name string) []byte {
-	lines := append([]string{q.line, recordHeader + ": " + name}, q.headers...)
-	return []byte(strings.Join(lines, q.end) + q.end + q.end + q.body)
+	lines := append([]string{q.line}, q.headers...)
+	return []byte(strings.Join(append(lines, recordHeader+": "+name), q.end) + q.end + q.end + q.body)
 }
 
 var fold = regexp.MustCompile(`\r\n[ \t]+`)
