@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// The variables of TestDifferential, with what they are unless set.
+// The variables of TestDifferential, with what they are unless set. ENVGATE_TEST_ONLY lists the numbers of the requests to
+// send, such as 12,345: for one that broke a rule.
 const (
 	differentialRequests = 1500 // ENVGATE_TEST_REQUESTS: how many for each release; 20000 for the long way
 	differentialSeed     = 1    // ENVGATE_TEST_SEED: which ones
@@ -52,6 +53,7 @@ func quietly(settings ...string) map[string]string {
 // A request that breaks one of these is printed with its seed and number, less what it takes no part in.
 func TestDifferential(t *testing.T) {
 	requests, seed := number(t, "ENVGATE_TEST_REQUESTS", differentialRequests), uint64(number(t, "ENVGATE_TEST_SEED", differentialSeed))
+	only := numbers(t, "ENVGATE_TEST_ONLY")
 	t.Logf("%d requests for each release, seed %d", requests, seed)
 	var running *gateway
 	var lanes []*lane
@@ -63,7 +65,11 @@ func TestDifferential(t *testing.T) {
 		} else {
 			sidecar = startSidecar(t, running, "AUTH_HEADER_NAME="+way.authHeader)
 		}
-		lanes = append(lanes, newLane(t, running, sidecar, way.authHeader, requests*way.share/100))
+		send := only
+		if len(only) == 0 {
+			send = upTo(requests * way.share / 100)
+		}
+		lanes = append(lanes, newLane(t, running, sidecar, way.authHeader, send))
 	}
 	t.Run("it finds what isn't so", func(t *testing.T) { finds(t, lanes[0].gateway) })
 	var both sync.WaitGroup
@@ -85,7 +91,7 @@ func TestDifferential(t *testing.T) {
 		}
 		l.gateway.stop()
 	}
-	if requests < differentialRequests {
+	if requests < differentialRequests || len(only) > 0 {
 		return
 	}
 	// A comparison that never met a case shows nothing of it.
@@ -110,7 +116,7 @@ func finds(t *testing.T, g *gateway) {
 		{"all tokens are refused", "JWT_SECRET_KEY=another-secret-0123456789abcdef-0123456789", "the gateway honours an acceptable token directly"},
 	} {
 		s := startSidecar(t, g, row.setting)
-		l := newLane(t, g, s, "Authorization", 60)
+		l := newLane(t, g, s, "Authorization", upTo(60))
 		l.shows = 0
 		l.run(1)
 		if !slices.ContainsFunc(l.faults, func(fault string) bool { return strings.HasPrefix(fault, row.fault) }) {
@@ -118,6 +124,28 @@ func finds(t *testing.T, g *gateway) {
 		}
 		s.stop()
 	}
+}
+
+// upTo lists the numbers from 1.
+func upTo(count int) []uint64 {
+	all := make([]uint64, count)
+	for i := range all {
+		all[i] = uint64(i + 1)
+	}
+	return all
+}
+
+// numbers reads a list of numbers.
+func numbers(t *testing.T, name string) (all []uint64) {
+	t.Helper()
+	for _, text := range strings.FieldsFunc(os.Getenv(name), func(c rune) bool { return c == ',' }) {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			t.Fatalf("%s: %q: want numbers with commas", name, text)
+		}
+		all = append(all, n)
+	}
+	return all
 }
 
 func number(t *testing.T, name string, otherwise int) int {

@@ -22,7 +22,7 @@ type lane struct {
 	generator
 	gateway *gateway
 	sidecar *sidecar
-	count   int
+	send    []uint64 // numbers of requests
 	shows   int // so many faults are reduced and shown
 	took    time.Duration
 
@@ -32,14 +32,14 @@ type lane struct {
 	errs   []error
 }
 
-func newLane(t *testing.T, g *gateway, s *sidecar, authHeader string, count int) *lane {
+func newLane(t *testing.T, g *gateway, s *sidecar, authHeader string, send []uint64) *lane {
 	t.Helper()
 	claims := jwt.MapClaims{}
 	if _, _, err := jwt.NewParser(jwt.WithJSONNumber()).ParseUnverified(login(t, g.url), claims); err != nil {
 		t.Fatal(err)
 	}
 	pool := mint(t, claims)
-	return &lane{gateway: g, sidecar: s, count: count, shows: 20, tally: map[string]int{}, generator: generator{
+	return &lane{gateway: g, sidecar: s, send: send, shows: 20, tally: map[string]int{}, generator: generator{
 		good:       withVerdict(pool, func(v string) bool { return v == acceptable }),
 		odd:        withVerdict(pool, func(v string) bool { return v == "malformed" || v == "algorithm" }),
 		bad:        withVerdict(pool, func(v string) bool { return v != acceptable && v != "malformed" && v != "algorithm" }),
@@ -54,8 +54,8 @@ func (l *lane) run(seed uint64) {
 	var all sync.WaitGroup
 	for range senders {
 		all.Go(func() {
-			for n := next.Add(1); n <= int64(l.count); n = next.Add(1) {
-				l.one(seed, uint64(n))
+			for i := next.Add(1) - 1; i < int64(len(l.send)); i = next.Add(1) - 1 {
+				l.one(seed, l.send[i])
 			}
 		})
 	}
@@ -145,7 +145,7 @@ func (l *lane) shown(q request) string {
 
 // report fails the test for every fault.
 func (l *lane) report(t *testing.T, seed uint64) {
-	t.Logf("%d requests in %v, seed %d", l.count, l.took.Round(time.Second), seed)
+	t.Logf("%d requests in %v, seed %d", len(l.send), l.took.Round(time.Second), seed)
 	for _, name := range slices.Sorted(maps.Keys(l.tally)) {
 		t.Logf("%6d  %s", l.tally[name], name)
 	}
