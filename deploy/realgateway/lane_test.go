@@ -23,7 +23,7 @@ type lane struct {
 	gateway *gateway
 	sidecar *sidecar
 	send    []uint64 // numbers of requests
-	shows   int // so many faults are reduced and shown
+	shows   int      // so many faults are reduced and shown
 	took    time.Duration
 
 	mu     sync.Mutex
