@@ -94,7 +94,7 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.counted("envgate_verdict_cache_misses_total", "Tokens that were judged anew; refused ones always are.", func() uint64 { return m.cache().Misses })
 	m.counted("envgate_verdict_cache_evictions_total", "Remembered tokens that made room for others. Growing: ENVGATE_VERDICT_CACHE_BYTES is too small for the tokens in use.", func() uint64 { return m.cache().Evictions })
 	m.ready = m.gauge("envgate_ready", "1 while the sidecar is ready.")
-	m.suppressed = m.counter("envgate_log_lines_suppressed_total", "Log lines left out to bound the log's volume.")
+	m.suppressed = m.counter("envgate_log_lines_suppressed_total", "Log lines left out to bound the log's volume, or lost because standard error took none.")
 	m.build(b)
 	m.gauges("envgate_config_info", "Configuration in force; always 1.", "server_environment", "mode", "environment_rule", "issuer", "audience", "algorithm").
 		WithLabelValues(c.Environment, string(c.Mode), string(c.Rule), label(c.Issuer), label(c.Audience), c.Algorithm).Set(1)
