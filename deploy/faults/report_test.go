@@ -48,7 +48,9 @@ func (s *soaked) report(lasted time.Duration, before, after levels, first map[st
 		return n
 	}
 	var b strings.Builder
-	row := func(what, format string, args ...any) { fmt.Fprintf(&b, "| %s | "+format+" |\n", append([]any{what}, args...)...) }
+	row := func(what, format string, args ...any) {
+		fmt.Fprintf(&b, "| %s | "+format+" |\n", append([]any{what}, args...)...)
+	}
 	b.WriteString("| | |\n|---|---|\n")
 	row("lasted", "%v", lasted)
 	row("requests", "%d, %.0f a second", s.load.count.Load(), float64(s.load.count.Load())/lasted.Seconds())

@@ -108,7 +108,9 @@ func newSoaked(t *testing.T) *soaked {
 	return s
 }
 
-func (s *soaked) secret() string { return fmt.Sprintf("soak-secret-%d-0123456789abcdefghijklmnop", s.serial) }
+func (s *soaked) secret() string {
+	return fmt.Sprintf("soak-secret-%d-0123456789abcdefghijklmnop", s.serial)
+}
 
 func (s *soaked) write(text string) {
 	if err := os.WriteFile(s.secrets+".new", []byte(text), 0o600); err != nil {

@@ -16,8 +16,8 @@ import (
 	"envgate/deploy/processtest"
 )
 
-// binary is the built envgate. Without its profile it shares the compiled packages with the tests.
-var binary string
+// built is the envgate. Without its profile it shares the compiled packages with the tests.
+var built string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -28,7 +28,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer os.RemoveAll(folder)
-	if binary, err = processtest.Build(folder, "-pgo=off"); err != nil {
+	if built, err = processtest.Build(folder, "-pgo=off"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -38,7 +38,7 @@ func run(m *testing.M) int {
 // start runs a sidecar before an upstream.
 func start(t *testing.T, u *upstream, settings ...string) *processtest.Process {
 	t.Helper()
-	return processtest.Command{Binary: binary, Upstream: "http://" + u.address, Settings: settings}.Start(t)
+	return processtest.Command{Binary: built, Upstream: "http://" + u.address, Settings: settings}.Start(t)
 }
 
 // client is one connection to the sidecar.
