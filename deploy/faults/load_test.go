@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,22 +42,20 @@ type load struct {
 	faulty   time.Time // until then something is broken
 	wrong    int       // accepted what must be refused
 
-	stopped chan struct{}
-	all     sync.WaitGroup
+	stopping sync.Once
+	stopped  chan struct{}
+	all      sync.WaitGroup
 }
 
 const senders = 128
 
 // startLoad starts to send so many requests a second.
 func startLoad(rate int, address func() string, kinds ...kind) *load {
-	l := &load{
-		kinds: kinds, address: address, scheme: "http", outcomes: map[string]int{}, odd: map[string]int{}, stopped: make(chan struct{}),
-		client: &http.Client{
-			Timeout:       3 * time.Second,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport:     &http.Transport{MaxIdleConnsPerHost: senders},
-		},
-	}
+	return startLoadBy(&http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: senders}}, "http", rate, address, kinds...)
+}
+
+func startLoadBy(client *http.Client, scheme string, rate int, address func() string, kinds ...kind) *load {
+	l := &load{kinds: kinds, address: address, scheme: scheme, client: client, outcomes: map[string]int{}, odd: map[string]int{}, stopped: make(chan struct{})}
 	l.pace(rate)
 	return l
 }
@@ -92,6 +91,9 @@ func (l *load) pace(rate int) {
 	})
 }
 
+// stopOnce is stop, for whoever comes first.
+func (l *load) stopOnce() { l.stopping.Do(l.stop) }
+
 // stop returns when every request has had its end.
 func (l *load) stop() {
 	close(l.stopped)
@@ -106,6 +108,31 @@ func (l *load) broken(d time.Duration) {
 	if until := time.Now().Add(d); until.After(l.faulty) {
 		l.faulty = until
 	}
+}
+
+// whole says that nothing is broken any more.
+func (l *load) whole() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.faulty = time.Now()
+}
+
+// healthy tells whether there were answers since they were last forgotten, and all as they should be without a fault.
+func (l *load) healthy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	good := l.outcomes["200"] + l.outcomes["401"]
+	all := 0
+	for _, n := range l.outcomes {
+		all += n
+	}
+	return l.outcomes["200"] > 0 && good == all
+}
+
+func (l *load) forgetTimes() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.took = l.took[:0]
 }
 
 func (l *load) one(k kind, n int64) {
@@ -144,6 +171,14 @@ func (l *load) one(k kind, n int64) {
 	if !faulty && !time.Now().Before(l.faulty) {
 		l.odd[k.name+" "+outcome]++
 	}
+}
+
+// ask sends one request with a token beside the load, and returns its status; 0 without an answer.
+func (l *load) ask(path, token string) int {
+	r, _ := http.NewRequestWithContext(context.Background(), http.MethodGet, l.scheme+"://"+l.address()+path, nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	n, _ := strconv.Atoi(l.send(r))
+	return n
 }
 
 // send returns the status, or what came instead of an answer.
@@ -188,13 +223,6 @@ func (l *load) seen() string {
 		return "nothing"
 	}
 	return strings.Join(names, ", ")
-}
-
-// of is how often something was seen.
-func (l *load) of(outcome string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.outcomes[outcome]
 }
 
 // quantile of the times to an answer so far.
