@@ -73,7 +73,7 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.duration = m.histograms("envgate_http_request_duration_seconds", "Time from the request's arrival to the response headers. Streams are not in it.", prometheus.DefBuckets, "code_class", "source")
 	m.overhead = m.histogram("envgate_overhead_seconds", "Time that envgate adds to a request: judging it, and preparing what is sent on and back.", overheadBuckets)
 	m.verification = m.histogram("envgate_verification_duration_seconds", "Time to judge one request's tokens, divided by their number.", overheadBuckets)
-	m.upstreamErrors = m.counters("envgate_upstream_errors_total", "Requests that the upstream did not answer, by kind.", "kind")
+	m.upstreamErrors = m.counters("envgate_upstream_errors_total", "Requests that the upstream did not answer, or whose answer it broke off (reset), by kind.", "kind")
 	m.clientCanceled = m.counter("envgate_client_canceled_total", "Requests that the client gave up before the upstream answered.")
 	m.inFlight = m.gauge("envgate_requests_in_flight", "Requests being served, streams among them.")
 	m.streamsOpen = m.gauges("envgate_streams_open", "Open streams by kind.", "kind")

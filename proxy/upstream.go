@@ -57,6 +57,10 @@ func newUpstream(c *authz.Config, current func() *authz.Config, logger *slog.Log
 			return dialer.DialContext(ctx, "unix", c.Upstream.Path)
 		}
 	}
+	u.transport.DialContext = followed(u.transport.DialContext, m)
+	if encrypted := u.transport.DialTLSContext; encrypted != nil {
+		u.transport.DialTLSContext = followed(encrypted, m)
+	}
 	return u
 }
 
@@ -136,7 +140,7 @@ func setHeader(h http.Header, name string, values []string) {
 // RoundTrip implements http.RoundTripper around the transport, to know how long the upstream took.
 func (e *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	e.sent = time.Now()
-	res, err := e.p.upstream.transport.RoundTrip(out)
+	res, err := e.p.upstream.transport.RoundTrip(announced(out))
 	e.received = time.Now()
 	return res, err
 }
@@ -198,10 +202,11 @@ func (e *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
 func upstreamError(err error) (kind string, status int, detail string) {
 	var timeout net.Error
 	var op *net.OpError
+	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return "timeout", http.StatusGatewayTimeout, "The gateway did not answer in time"
-	case errors.As(err, &op) && op.Op == "dial":
+	case errors.As(err, &op) && op.Op == "dial", errors.As(err, &certificate):
 		return "connect", http.StatusBadGateway, "The gateway can't be reached"
 	}
 	return "reset", http.StatusBadGateway, "The gateway broke off the connection"
