@@ -45,6 +45,16 @@ func newPair(t *testing.T, until time.Time) pair {
 	return pair{pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})}
 }
 
+// config serves with it.
+func (p pair) config(t *testing.T) *tls.Config {
+	t.Helper()
+	certificate, err := tls.X509KeyPair(p.certificate, p.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+}
+
 // replace writes files as whole ones.
 func replace(t *testing.T, texts map[string][]byte) {
 	t.Helper()
@@ -93,7 +103,7 @@ func certificateExpired(t *testing.T) row {
 	time.Sleep(*hold)
 	after := s.load.seen()
 	lost := s.end()
-	return row{"", "before " + before + "; " + back.String() + " after the files changed, all was well; over a broken replacement and a good one under load: " + after,
+	return row{"", "before " + before + "; all was well " + back.String() + " after the files changed; over a broken replacement and a good one under load: " + after,
 		s.counted("envgate_reloads_total"), lost + ", once there was a good one"}
 }
 
@@ -101,17 +111,7 @@ func upstreamCertificateExpired(t *testing.T) row {
 	expired, good := newPair(t, time.Now().Add(-time.Hour)), newPair(t, time.Now().Add(time.Hour))
 	authority := filepath.Join(t.TempDir(), "ca.pem")
 	replace(t, map[string][]byte{authority: append(append([]byte{}, expired.certificate...), good.certificate...)})
-	g := newGateway(t)
-	serve := func(p pair) {
-		g.kill()
-		certificate, err := tls.X509KeyPair(p.certificate, p.key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		g.config = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
-		g.start(t)
-	}
-	serve(expired)
+	g := newGateway(t, expired.config(t))
 	s := &stage{t: t, gateway: g, token: processtest.Token(t, nil)}
 	s.p = processtest.Command{Binary: binary, Upstream: "https://" + g.address, Settings: []string{"ENVGATE_UPSTREAM_CA_FILE=" + authority}}.Start(t)
 	s.load = startLoad(300, func() string { return s.p.Traffic }, s.kinds()...)
@@ -120,10 +120,12 @@ func upstreamCertificateExpired(t *testing.T) row {
 	s.begin()
 	time.Sleep(*hold)
 	seen, counted := s.load.seen(), s.counted("envgate_upstream_errors_total")
-	serve(good)
+	g.kill()
+	g.config = good.config(t)
+	g.start(t)
 	back := s.recovered()
 	s.load.whole()
 	time.Sleep(time.Second)
 	s.end()
-	return row{"", seen, counted, "what came meanwhile: 502, and nothing went to a gateway that can't prove its name. Well again " + back.String() + " after the gateway was"}
+	return row{"", seen, counted, "what came meanwhile: 502, and nothing went to a gateway that can't prove its name. Well again " + after(back)}
 }

@@ -64,7 +64,7 @@ type stage struct {
 // stand starts a gateway, a process and so many requests a second: accepted and public ones, and some without a token.
 func stand(t *testing.T, rate int, command processtest.Command) *stage {
 	t.Helper()
-	s := &stage{t: t, gateway: newGateway(t), token: processtest.Token(t, nil)}
+	s := &stage{t: t, gateway: newGateway(t, nil), token: processtest.Token(t, nil)}
 	command.Binary = cmp.Or(command.Binary, binary)
 	command.Upstream = "http://" + s.gateway.address
 	s.p = command.Start(t)
@@ -117,6 +117,14 @@ func (s *stage) recovered() time.Duration {
 	return max(0, took-200*time.Millisecond).Round(10 * time.Millisecond)
 }
 
+// after words how long something took behind the end of a fault.
+func after(took time.Duration) string {
+	if took < 50*time.Millisecond {
+		return "at once behind the fault"
+	}
+	return took.String() + " behind the fault"
+}
+
 // end stops the load and fails for what should not have been while nothing was broken.
 func (s *stage) end() string {
 	s.t.Helper()
@@ -126,7 +134,7 @@ func (s *stage) end() string {
 		return losses
 	}
 	if n := s.gateway.twice(); n > 0 {
-		s.t.Errorf("%d requests arrived twice", n)
+		s.t.Errorf("%d POSTs arrived twice", n)
 	}
 	return "nothing"
 }
@@ -151,7 +159,7 @@ func gatewayKilled(t *testing.T) row {
 	s.load.whole()
 	time.Sleep(time.Second)
 	s.end()
-	return row{fault: "", seen: seen, counted: counted, lost: fmt.Sprintf("what the gateway had not answered: 502 at once. Well again %v after it was. Nothing arrived twice", back)}
+	return row{fault: "", seen: seen, counted: counted, lost: fmt.Sprintf("what the gateway had not answered: 502 at once. Well again %s. No POST arrived twice", after(back))}
 }
 
 func gatewayStalled(t *testing.T) row {
@@ -166,7 +174,7 @@ func gatewayStalled(t *testing.T) row {
 	s.load.whole()
 	time.Sleep(time.Second)
 	s.end()
-	return row{"", "meanwhile " + during + "; then " + behind, s.counted("envgate_upstream_errors_total", "envgate_client_canceled_total"), "what clients gave up. Refusals went on"}
+	return row{"", "meanwhile " + during + "; then " + behind, s.counted("envgate_upstream_errors_total", "envgate_client_canceled_total"), "what clients gave up, and nothing that they waited for. Refusals went on"}
 }
 
 func gatewayBroken(how int32) func(t *testing.T) row {
@@ -182,6 +190,6 @@ func gatewayBroken(how int32) func(t *testing.T) row {
 		s.load.whole()
 		time.Sleep(time.Second)
 		s.end()
-		return row{"", seen, counted, "what the gateway had not answered; no half of an answer looked whole. Nothing arrived twice"}
+		return row{"", seen, counted, "what the gateway had not answered; no half of an answer looked whole. No POST arrived twice"}
 	}
 }

@@ -25,7 +25,8 @@ const (
 	garbage // answers what is no HTTP
 )
 
-// gateway is an upstream that can be killed, restarted and broken. It knows every request by its X-Id.
+// gateway is an upstream that can be killed, restarted and broken. It knows every POST by its X-Id: a GET may be sent
+// again by any HTTP client on the way.
 type gateway struct {
 	address string
 	config  *tls.Config // nil: plain HTTP
@@ -38,9 +39,9 @@ type gateway struct {
 	ids     map[string]int // how often each arrived; nil: not kept
 }
 
-func newGateway(t *testing.T) *gateway {
+func newGateway(t *testing.T, config *tls.Config) *gateway {
 	t.Helper()
-	g := &gateway{address: "127.0.0.1:0", resumed: make(chan struct{}), ids: map[string]int{}}
+	g := &gateway{address: "127.0.0.1:0", config: config, resumed: make(chan struct{}), ids: map[string]int{}}
 	g.start(t)
 	t.Cleanup(func() {
 		g.behave(well)

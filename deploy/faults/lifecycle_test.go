@@ -105,14 +105,21 @@ func killed(t *testing.T) row {
 	time.Sleep(time.Second)
 	s.end()
 	s.want("it was back in two seconds", took < 2*time.Second)
-	return row{"", fmt.Sprintf("%s; answers again after %v", seen, took), "counters begin anew", "requests in flight, and what came while it was away. Nothing arrived twice"}
+	return row{"", fmt.Sprintf("%s; answers again after %v", seen, took), "counters begin anew", "requests in flight, and what came while it was away. No POST arrived twice"}
 }
 
 func outOfFiles(t *testing.T) row {
 	s := stand(t, 100, processtest.Command{Prefix: []string{"prlimit", "--nofile=100:100"}})
-	s.load.broken(*hold + 8*time.Second)
+	s.load.stopOnce()
+	s.gateway.ids = nil
+	anew := &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}} // each request needs descriptors
+	s.load = startLoadBy(anew, "http", 50, func() string { return s.p.Traffic }, s.kinds()...)
+	time.Sleep(500 * time.Millisecond)
+	s.begin()
+	s.load.broken(*hold + 12*time.Second)
 	silent := openSilent(s.p.Traffic, 150)
-	time.Sleep(*hold)
+	time.Sleep(*hold + 2*time.Second)
+	files := s.p.OpenFiles()
 	live := s.p.Ask("/livez")
 	for _, c := range silent {
 		_ = c.Close()
@@ -123,6 +130,6 @@ func outOfFiles(t *testing.T) row {
 	s.load.whole()
 	time.Sleep(time.Second)
 	s.end()
-	return row{"", fmt.Sprintf("%s; `/livez`: %s", seen, map[bool]string{true: "200", false: "no answer"}[live == 200]), counted,
-		fmt.Sprintf("what found no descriptor. Well again %v after the silent connections were gone, without a restart", back)}
+	return row{"", fmt.Sprintf("%s; %d descriptors in use; `/livez`: %s", seen, files, map[bool]string{true: "200", false: "no answer"}[live == 200]), counted,
+		fmt.Sprintf("what found no descriptor. Well again %s, without a restart", after(back))}
 }

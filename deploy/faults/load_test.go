@@ -146,7 +146,9 @@ func (l *load) one(k kind, n int64) {
 		body = strings.NewReader(`{"a":"b"}`)
 	}
 	r, _ := http.NewRequestWithContext(context.Background(), k.method, l.scheme+"://"+address+k.path, body)
-	r.Header.Set("X-Id", fmt.Sprint(n))
+	if k.method == http.MethodPost {
+		r.Header.Set("X-Id", fmt.Sprint(n))
+	}
 	if k.token != nil {
 		r.Header.Set("Authorization", "Bearer "+k.token())
 	}

@@ -63,10 +63,10 @@ const soakRate = 300 // requests a second, beside streams
 func TestSoak(t *testing.T) {
 	lasts, pause := *soak, 20*time.Second
 	if lasts == 0 {
-		lasts, pause = 15*time.Second, 2*time.Second
+		lasts, pause = 10*time.Second, 1500*time.Millisecond
 	}
 	s := newSoaked(t)
-	s.run(min(lasts, 2*time.Minute), pause/4) // everything happens some times before anything is measured
+	s.run(min(lasts/2, 2*time.Minute), pause/4) // everything happens some times before anything is measured
 	before := s.rest()
 	s.load, s.streams, s.did = nil, map[string]int{}, map[string]int{}
 	first := s.p.Counts()
@@ -88,7 +88,7 @@ func TestSoak(t *testing.T) {
 }
 
 func newSoaked(t *testing.T) *soaked {
-	s := &soaked{t: t, gateway: newGateway(t), issuer: issuertest.New(t, "ES256"), streams: map[string]int{}, did: map[string]int{}}
+	s := &soaked{t: t, gateway: newGateway(t, nil), issuer: issuertest.New(t, "ES256"), streams: map[string]int{}, did: map[string]int{}}
 	s.gateway.ids = nil
 	folder := t.TempDir()
 	s.secrets = filepath.Join(folder, "secret")
