@@ -66,7 +66,7 @@ func TestSoak(t *testing.T) {
 		lasts, pause = 10*time.Second, 1500*time.Millisecond
 	}
 	s := newSoaked(t)
-	s.run(min(lasts/2, 2*time.Minute), pause/4) // everything happens some times before anything is measured
+	s.run(min(lasts/2, time.Minute), pause/4) // everything happens some times before anything is measured
 	before := s.rest()
 	s.load, s.streams, s.did = nil, map[string]int{}, map[string]int{}
 	first := s.p.Counts()

@@ -3,6 +3,7 @@
 package processtest
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -28,7 +29,7 @@ const (
 // Build builds envgate into a folder, with further arguments for go build, and returns the binary's path.
 func Build(folder string, args ...string) (binary string, err error) {
 	binary = filepath.Join(folder, "envgate")
-	build := exec.Command("go", append(append([]string{"build", "-p", "2", "-o", binary}, args...), "envgate")...)
+	build := exec.CommandContext(context.Background(), "go", append(append([]string{"build", "-p", "2", "-o", binary}, args...), "envgate")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building envgate failed: %w\n%s", err, out)
 	}
@@ -81,7 +82,7 @@ func (c Command) launch(folder string) (*Process, error) {
 		p.Traffic = FreeAddress()
 	}
 	words := append(append([]string{}, c.Prefix...), c.Binary)
-	p.command = exec.Command(words[0], words[1:]...)
+	p.command = exec.CommandContext(context.Background(), words[0], words[1:]...)
 	p.command.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "JWT_SECRET_KEY=" + Secret, "ENVGATE_ENVIRONMENT=" + Environment, "ENVGATE_UPSTREAM=" + c.Upstream,
 		"ENVGATE_LISTEN=" + p.Traffic, "ENVGATE_ADMIN_LISTEN=" + p.Admin, "ENVGATE_KEY_FINGERPRINT=false",
@@ -108,7 +109,8 @@ func (c Command) launch(folder string) (*Process, error) {
 
 // FreeAddress is one of loopback that nobody listened at a moment ago.
 func FreeAddress() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var listen net.ListenConfig
+	l, err := listen.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		panic(err)
 	}
@@ -144,7 +146,11 @@ func (p *Process) Ask(path string) int {
 }
 
 func (p *Process) read(path string) (status int, body string) {
-	res, err := admin.Get("http://" + p.Admin + path) //nolint:noctx // the client has a timeout
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+p.Admin+path, nil)
+	if err != nil {
+		return 0, ""
+	}
+	res, err := admin.Do(r)
 	if err != nil {
 		return 0, ""
 	}

@@ -107,6 +107,15 @@ func TestCorpus(t *testing.T) {
 	flat(t, p, 8<<20, func() { play(1); play(1 << 30) })
 }
 
+// TestThePageSaysHowMany keeps the number of files in docs/reliability.md true.
+func TestThePageSaysHowMany(t *testing.T) {
+	files, _ := filepath.Glob("testdata/*.txt")
+	page, err := os.ReadFile("../../docs/reliability.md")
+	if want := "| " + strconv.Itoa(len(files)) + " exchanges of bytes"; err != nil || !strings.Contains(string(page), want) {
+		t.Errorf("the page does not say %q; %v", want, err)
+	}
+}
+
 // play sends the bytes in pieces, and compares.
 func (e exchange) play(t *testing.T, u *upstream, p *processtest.Process, cut int) {
 	sent := e.sent

@@ -4,6 +4,7 @@ package wire
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -22,6 +23,8 @@ var built string
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	flag.Parse()
+	_ = flag.Set("test.parallel", "4") // they wait more than they work
 	folder, err := os.MkdirTemp("", "envgate-wire-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
