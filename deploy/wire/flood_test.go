@@ -100,7 +100,7 @@ func TestFloods(t *testing.T) {
 				floods.Wait()
 				close(stop)
 				clients.Wait()
-				if served < 5 {
+				if served == 0 {
 					t.Errorf("%d others were served", served)
 				}
 			})

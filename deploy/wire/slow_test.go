@@ -44,7 +44,7 @@ func TestSlowHeaders(t *testing.T) {
 		}
 		stop := make(chan struct{})
 		time.AfterFunc(2*time.Second, func() { close(stop) })
-		if served := keepAsking(t, p, stop); served < 50 {
+		if served := keepAsking(t, p, stop); served == 0 {
 			t.Errorf("%d others were served", served)
 		}
 		all.Wait()
