@@ -3,7 +3,7 @@
 // Package faults breaks everything around the built binary while it is under load, and says what clients saw, what was counted
 // and what was lost; and it looks whether half an hour of all that at once leaves anything behind.
 //
-//	go test -tags faults ./deploy/faults/ -v                                      every fault for a few seconds
+//	go test -tags faults ./deploy/faults/ -v                                      every fault for a second, and a soak of ten
 //	go test -tags faults ./deploy/faults/ -v -run Faults -hold 30s -timeout 60m    each of them for longer
 //	go test -tags faults ./deploy/faults/ -v -run Soak -soak 30m -timeout 60m      the soak
 //
@@ -22,8 +22,8 @@ import (
 
 var (
 	update = flag.Bool("update", false, "write the tables into docs/reliability.md")
-	hold   = flag.Duration("hold", 2*time.Second, "how long each fault lasts")
-	soak   = flag.Duration("soak", 0, "how long the soak lasts; 0: fifteen seconds, to see that it works")
+	hold   = flag.Duration("hold", time.Second, "how long each fault lasts")
+	soak   = flag.Duration("soak", 0, "how long the soak lasts; 0: ten seconds, to see that it works")
 )
 
 // binary is the built envgate, as it is shipped.

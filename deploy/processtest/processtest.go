@@ -3,6 +3,7 @@
 package processtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -68,7 +70,7 @@ func (c Command) Start(t testing.TB) *Process {
 			t.Logf("the log of %s ends with\n%s", p.Traffic, p.Log())
 		}
 	})
-	for deadline := time.Now().Add(10 * time.Second); p.Ask("/readyz") != http.StatusOK; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(20 * time.Second); !p.listening() || p.Ask("/readyz") != http.StatusOK; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%s is not ready", c.Binary)
 		}
@@ -77,9 +79,9 @@ func (c Command) Start(t testing.TB) *Process {
 }
 
 func (c Command) launch(folder string) (*Process, error) {
-	p := &Process{Traffic: c.Traffic, Admin: FreeAddress(), log: filepath.Join(folder, "envgate.log"), ended: make(chan struct{})}
-	if p.Traffic == "" {
-		p.Traffic = FreeAddress()
+	p := &Process{Traffic: cmp.Or(c.Traffic, anyAddress), Admin: anyAddress, log: filepath.Join(folder, "envgate.log"), ended: make(chan struct{})}
+	if c.Stderr != nil { // whose lines can't be read here
+		p.Traffic, p.Admin = cmp.Or(c.Traffic, freeAddress()), freeAddress()
 	}
 	words := append(append([]string{}, c.Prefix...), c.Binary)
 	p.command = exec.CommandContext(context.Background(), words[0], words[1:]...)
@@ -107,10 +109,26 @@ func (c Command) launch(folder string) (*Process, error) {
 	return p, nil
 }
 
-// FreeAddress is one of loopback that nobody listened at a moment ago.
-func FreeAddress() string {
+const anyAddress = "127.0.0.1:0"
+
+var listens = regexp.MustCompile(`"msg":"listening","address":"([^"]+)","admin":"([^"]+)"`)
+
+// listening tells whether the addresses are known: where the kernel chose them, the process says so.
+func (p *Process) listening() bool {
+	if p.Admin != anyAddress {
+		return true
+	}
+	m := listens.FindStringSubmatch(p.Log())
+	if m != nil {
+		p.Traffic, p.Admin = m[1], m[2]
+	}
+	return m != nil
+}
+
+// freeAddress is one that nobody listened at a moment ago.
+func freeAddress() string {
 	var listen net.ListenConfig
-	l, err := listen.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	l, err := listen.Listen(context.Background(), "tcp", anyAddress)
 	if err != nil {
 		panic(err)
 	}

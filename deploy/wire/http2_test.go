@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -136,7 +137,7 @@ func TestHTTP2(t *testing.T) {
 	}
 	data := func(flags byte, text string) string { return frame(frameData, flags, 1, text) }
 	token := "Bearer " + processtest.Token(t, nil)
-	for _, row := range []struct{ name, frames, outcome, upstream string }{
+	for _, row := range []struct{ name, frames, outcome, upstream string }{ // upstream: one of these, separated by |
 		{"an accepted request", whole(good()), "200", `GET /tools ""`},
 		{"one without a token", whole(fields(":method", "GET", ":scheme", "http", ":path", "/tools", ":authority", "h")), "401", ""},
 		{"a body without a length goes on in chunks", open(post(), data(endStream, "abcd")), "200", `POST /tools "abcd"`},
@@ -145,7 +146,7 @@ func TestHTTP2(t *testing.T) {
 		{"a body longer than its length", open(post("content-length", "3"), data(endStream, "abcd")), "reset", ""},
 		{"a length without a body is none", whole(post("content-length", "4")), "200", `POST /tools ""`},
 		{"of two lengths the second goes nowhere", open(post("content-length", "4", "content-length", "9"), data(endStream, "abcd")), "200", `POST /tools "abcd"`},
-		{"a signed length", open(post("content-length", "+4"), data(endStream, "abcd")), "reset", ""},
+		{"a signed length is none, and may have gone on before the body came", open(post("content-length", "+4"), data(endStream, "abcd")), "reset", `|POST /tools ""`},
 		{"a transfer encoding", open(post("transfer-encoding", "chunked"), data(endStream, "0\r\n\r\nGET /evil HTTP/1.1\r\nHost: h\r\n\r\n")), "400", ""},
 		{"a connection header", whole(good("connection", "keep-alive")), "400", ""},
 		{"an upgrade header", whole(good("upgrade", "websocket")), "400", ""},
@@ -206,7 +207,7 @@ func TestHTTP2(t *testing.T) {
 			for _, r := range seen {
 				got += r.String()
 			}
-			if got != row.upstream || len(complaints) > 0 {
+			if !slices.Contains(strings.Split(row.upstream, "|"), got) || len(complaints) > 0 {
 				t.Errorf("upstream came %q %q, want %q", got, complaints, row.upstream)
 			}
 		})

@@ -100,6 +100,13 @@ func (u *upstream) count() int {
 	return len(u.seen)
 }
 
+// connections is how many were opened so far.
+func (u *upstream) connections() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.opened
+}
+
 // oddity is why bytes have more than one meaning.
 type oddity string
 
