@@ -66,7 +66,11 @@ func (s *soaked) report(lasted time.Duration, before, after levels, first map[st
 		row(what, "%d", s.did[what])
 	}
 	for _, what := range slices.Sorted(maps.Keys(s.streams)) {
-		row("streams: "+what, "%d", s.streams[what])
+		when := ""
+		if !strings.HasSuffix(what, endedByUs) && !strings.HasSuffix(what, " for no reason") {
+			when = ", while the gateway was broken"
+		}
+		row("streams: "+what+when, "%d", s.streams[what])
 	}
 	row("upstream errors counted", "%.0f", sum("envgate_upstream_errors_total"))
 	row("reloads counted", "%.0f in force, %.0f refused", sum(`envgate_reloads_total{result="success"`), sum(`envgate_reloads_total{result="failure"`))
