@@ -228,7 +228,7 @@ func (s *Server) Stop() {
 		_ = s.traffic.Close()
 	}
 	_ = s.admin.Close()
-	s.proxy.upstream.closeIdle()
+	s.proxy.upstream.direct.closeIdle()
 	s.keepers.stop()
 	s.log.Info("stopped")
 }
