@@ -24,10 +24,10 @@ func (r report) write(root string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", page, err)
 	}
-	if err := os.WriteFile(page, []byte(replaced), 0o644); err != nil { //nolint:gosec // a page
+	if err := os.WriteFile(page, []byte(replaced), 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(root, "docs", "images", "benchmarks.svg"), []byte(r.picture()), 0o644) //nolint:gosec // a picture
+	return os.WriteFile(filepath.Join(root, "docs", "images", "benchmarks.svg"), []byte(r.picture()), 0o644)
 }
 
 // between puts generated text between the two lines.

@@ -36,7 +36,7 @@ func affordable(wanted int) (int, error) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return 0, err
 	}
-	most := int(min(limit.Max, 1<<30)) //nolint:gosec // bounded
+	most := int(min(limit.Max, 1<<30))
 	return min(wanted, (most-spareFiles)/2), nil
 }
 

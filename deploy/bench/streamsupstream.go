@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // as RFC 6455 wants
+	"crypto/sha1" // as RFC 6455 wants
 	"encoding/base64"
 	"fmt"
 	"net"
@@ -41,7 +41,7 @@ func streamsUpstream(args []string) error {
 		})
 	})
 	mux.HandleFunc("GET /websocket", func(w http.ResponseWriter, r *http.Request) {
-		sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // as RFC 6455 wants
+		sum := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) // as RFC 6455 wants
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
