@@ -16,7 +16,7 @@ const (
 	heading  = 24
 	gap      = 10
 	unit     = 240 // length of a bar of 1.0
-	longest  = 620 // bars of more end here, open
+	longest  = 580 // bars of more end here, open
 	headSize = 84
 )
 
