@@ -124,13 +124,13 @@ func measure(args []string) error {
 			return err
 		}
 	}
+	if r.results, err = b.matrix(ctx, r.scenarios, o.runs); err != nil {
+		return err
+	}
 	if slices.Contains(o.only, "streams") {
 		if r.streams, err = b.streams(ctx, o.divisor, o.streamRuns); err != nil {
 			return err
 		}
-	}
-	if r.results, err = b.matrix(ctx, r.scenarios, o.runs); err != nil {
-		return err
 	}
 	r.machine = b.machine(ctx, o.runs)
 	if _, err := fmt.Fprintln(os.Stdout, r.markdown()); err != nil || !o.write {

@@ -32,7 +32,7 @@ func launch(ctx context.Context, core int, folder, output string, wire func(*exe
 	if err != nil {
 		return nil, err
 	}
-	defer out.Close()
+	defer func() { _ = out.Close() }() // the child has its own
 	p.cmd = exec.CommandContext(ctx, "taskset", append([]string{"-c", strconv.Itoa(core)}, command...)...)
 	p.cmd.Dir, p.cmd.Stdout, p.cmd.Stderr = folder, out, out
 	p.cmd.Env = append([]string{"GOMAXPROCS=1", "PATH=" + os.Getenv("PATH"), "HOME=" + folder}, environ...)
@@ -53,12 +53,12 @@ func conversing(ctx context.Context, core int, folder string, command ...string)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	defer toUs.Close()
+	defer func() { _ = toUs.Close() }() // the child has its own
 	fromUs, toChild, err := os.Pipe()
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	defer fromUs.Close()
+	defer func() { _ = fromUs.Close() }() // the child has its own
 	p, err := launch(ctx, core, folder, "clients", func(cmd *exec.Cmd) { cmd.Stdin, cmd.Stdout = fromUs, toUs }, nil, command...)
 	return p, toChild, fromChild, err
 }

@@ -41,7 +41,7 @@ func serve(args []string) error {
 	}
 	proxy := httputil.NewSingleHostReverseProxy(upstream)
 	if path != "" || len(args) == 3 { // else the default transport
-		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:forbidigo // its defaults are what is measured
 		if path != "" {
 			transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return (&net.Dialer{}).DialContext(ctx, "unix", path)
