@@ -159,6 +159,6 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	folder, err := os.MkdirTemp("", "bench")
 	return &bench{
 		folder: folder, root: filepath.Dir(strings.TrimSpace(string(out))), envoy: envoy, proxyCore: o.cores[0], loadCore: o.cores[1],
-		run: o.duration, warm: 400 * time.Millisecond, progress: os.Stderr, busy: loadAverage(),
+		run: o.duration, warm: 500 * time.Millisecond, progress: os.Stderr, busy: loadAverage(),
 	}, err
 }

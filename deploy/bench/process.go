@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 )
 
 // process is a server that was started for the measurement. Its output goes to a file, as a container's would.
@@ -77,28 +76,6 @@ func (p *process) failure(err error) error {
 		text = text[len(text)-2000:]
 	}
 	return fmt.Errorf("%w\n%s: %s", err, filepath.Base(p.cmd.Args[3]), text)
-}
-
-// cpu is the time that the kernel counted for all its threads, user and system, to the nanosecond (schedstat, first field).
-func (p *process) cpu() (time.Duration, error) {
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
-	if err != nil || len(threads) == 0 {
-		return 0, p.failure(fmt.Errorf("no thread of process %d has a schedstat", p.cmd.Process.Pid))
-	}
-	var sum time.Duration
-	for _, file := range threads {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return 0, err
-		}
-		first, _, _ := strings.Cut(string(text), " ")
-		n, err := strconv.ParseInt(first, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		sum += time.Duration(n)
-	}
-	return sum, nil
 }
 
 // memory is what the kernel counts for a process, in kB: resident, its share of resident, and the most that was resident.
