@@ -117,7 +117,7 @@ func synthetic() report {
 	for _, k := range kinds {
 		r.streams.samples[k.name] = map[string][]streamSample{"bare": {{50, 50, 100, 20, 4}}, "envgate": {{55, 55, 200, 30, 6}}}
 	}
-	r.shipped = shipped{15_000_000, []float64{20, 51, 60}}
+	r.shipped = shipped{15_000_000, []float64{20, 51, 60}, []float64{13}}
 	return r
 }
 

@@ -45,8 +45,8 @@ func (r report) goals() (list []target) {
 		over("CPU, forged token refused, of an accepted one, "+n+" connections", 0.5, "forged-"+n, "seen-"+n, "envgate")
 		over("CPU, no token refused, of an accepted one, "+n+" connections", 0.5, "none-"+n, "seen-"+n, "envgate")
 	}
-	if own := r.results["new-32"]["envgate"]; len(own) > 0 {
-		list = append(list, target{"resident memory, idle", 14, "MB", of(own, idleMemory)})
+	if len(r.shipped.idle) > 0 {
+		list = append(list, target{"resident memory, idle", 14, "MB", median(r.shipped.idle)})
 	}
 	for _, n := range []string{"32", "512"} {
 		if own := r.results["new-"+n]["envgate"]; len(own) > 0 {
