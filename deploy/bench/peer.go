@@ -79,7 +79,7 @@ func (s setup) listen() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
 // envgate has its defaults, the variables that every sidecar has, and more if given.
 func envgate(s setup, more ...string) (command, environ []string, err error) {
 	environ = append(more,
-		"ENVGATE_UPSTREAM=" + s.upstream, "ENVGATE_LISTEN=" + s.listen(), "ENVGATE_ADMIN_LISTEN=127.0.0.1:" + strconv.Itoa(s.admin),
+		"ENVGATE_UPSTREAM="+s.upstream, "ENVGATE_LISTEN="+s.listen(), "ENVGATE_ADMIN_LISTEN=127.0.0.1:"+strconv.Itoa(s.admin),
 	)
 	for _, variable := range s.keys.Environ() {
 		if !strings.HasPrefix(variable, "JWT_PRIVATE_KEY_PATH=") { // which only the gateway has
