@@ -91,7 +91,7 @@ func (b *bench) sample(ctx context.Context, s scenario, p peer) (got sample, err
 	if got.loaded, err = process.memory(); err != nil {
 		return got, err
 	}
-	if p.guard {
+	if p.caches {
 		if err := m.enough(s, warm, out); err != nil {
 			return got, err
 		}

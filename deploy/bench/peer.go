@@ -36,22 +36,23 @@ func (s setup) file(name, text string) (string, error) {
 type peer struct {
 	name    string
 	guard   bool // it refuses; the others forward everything
+	caches  bool // it remembers tokens
 	variant bool // of the peer before it, measured where it makes a difference
 	command func(setup) (command, environ []string, err error)
 }
 
 // The peers, in the order of tables. All ratios are to the first.
 var peers = []peer{
-	{"bare", false, false, func(s setup) ([]string, []string, error) { return s.bare() }},
-	{"bare, pooled", false, true, func(s setup) ([]string, []string, error) { return s.bare("512") }},
-	{"envgate", true, false, func(s setup) ([]string, []string, error) {
+	{"bare", false, false, false, func(s setup) ([]string, []string, error) { return s.bare() }},
+	{"bare, pooled", false, false, true, func(s setup) ([]string, []string, error) { return s.bare("512") }},
+	{"envgate", true, true, false, func(s setup) ([]string, []string, error) {
 		// 0.15 s of CPU once after a start, on a thread of the lowest priority: no request's, though within a short run
 		return envgate(s, "ENVGATE_KEY_FINGERPRINT=false")
 	}},
-	{"Envoy", true, false, func(s setup) ([]string, []string, error) { return envoy(s, "") }},
-	{"Envoy, caching", true, true, func(s setup) ([]string, []string, error) { return envoy(s, "{ jwt_cache_size: 20000 }") }},
-	{"HAProxy", true, false, haproxy},
-	{"nginx", false, false, nginx},
+	{"Envoy", true, false, false, func(s setup) ([]string, []string, error) { return envoy(s, "") }},
+	{"Envoy, caching", true, true, true, func(s setup) ([]string, []string, error) { return envoy(s, "{ jwt_cache_size: 20000 }") }},
+	{"HAProxy", true, false, false, haproxy},
+	{"nginx", false, false, false, nginx},
 }
 
 // named finds one.
