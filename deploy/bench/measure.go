@@ -29,10 +29,10 @@ func (b *bench) matrix(ctx context.Context, list []scenario, runs int) (results,
 		for _, s := range list {
 			began := time.Now()
 			for _, p := range in(s) {
-				got, err := b.sample(ctx, s, p)
-				if errors.Is(err, errDisturbed) { // a machine that was busy with other things for seconds: once more
+				got, err := b.sample(ctx, s, p, b.run)
+				for longer := 2 * b.run; errors.Is(err, errDisturbed) && longer <= 16*b.run; longer *= 2 { // the machine was busy with other things
 					_, _ = fmt.Fprintln(b.progress, err)
-					got, err = b.sample(ctx, s, p)
+					got, err = b.sample(ctx, s, p, longer)
 				}
 				if err != nil {
 					return nil, err
@@ -50,8 +50,8 @@ func (b *bench) matrix(ctx context.Context, list []scenario, runs int) (results,
 	return r, nil
 }
 
-// sample starts a peer, checks it, warms it up and measures it. Each run has a new process: none has seen a token before.
-func (b *bench) sample(ctx context.Context, s scenario, p peer) (got sample, err error) {
+// sample starts a peer, checks it, warms it up and measures it for the time of a run. Each run has a new process: none has seen a token before.
+func (b *bench) sample(ctx context.Context, s scenario, p peer, run time.Duration) (got sample, err error) {
 	m, upstream := b.material[s.algorithm], b.base
 	if s.unix {
 		upstream = "unix://" + b.socket
@@ -68,7 +68,7 @@ func (b *bench) sample(ctx context.Context, s scenario, p peer) (got sample, err
 	if got.idle, err = process.memory(); err != nil {
 		return got, err
 	}
-	warmUp, measured := m.loads(s, b.run, b.warm)
+	warmUp, measured := m.loads(s, run, b.warm)
 	for _, l := range []*load{&warmUp, &measured} {
 		l.core, l.script, l.url = b.loadCore, b.folder+"/load.lua", base+s.path
 	}
