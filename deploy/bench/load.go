@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -52,12 +53,26 @@ func (l load) run(ctx context.Context) (outcome, error) {
 	if err := cmd.Start(); err != nil {
 		return outcome{}, err
 	}
+	interruptible(cmd.Process.Pid)
 	time.Sleep(l.duration)
 	_ = cmd.Process.Signal(os.Interrupt)
 	if err := cmd.Wait(); err != nil {
 		return outcome{}, fmt.Errorf("wrk: %w: %s", err, out.String())
 	}
 	return parse(out.String())
+}
+
+// interruptible waits, at most ten seconds, until wrk has begun: it handles interrupts then (proc(5), SigCgt), which would end
+// it without a report before.
+func interruptible(pid int) {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+		_, mask, _ := strings.Cut(string(text), "SigCgt:\t")
+		mask, _, _ = strings.Cut(mask, "\n")
+		if caught, err := strconv.ParseUint(mask, 16, 64); err == nil && caught&(1<<(syscall.SIGINT-1)) != 0 {
+			return
+		}
+	}
 }
 
 // parse reads the line that load.lua writes below wrk's own report.
