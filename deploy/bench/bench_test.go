@@ -121,6 +121,13 @@ func synthetic() report {
 	return r
 }
 
+func TestOnlyCompleteRunsAreKept(t *testing.T) {
+	r := results{"a": {"bare": {{cpu: 1}, {cpu: 2}}, "envgate": {{cpu: 3}}}, "b": {"bare": {{cpu: 4}}}}.first(1)
+	if len(r["a"]["bare"]) != 1 || len(r["a"]["envgate"]) != 1 || len(r["b"]["bare"]) != 1 || r["a"]["bare"][0].cpu != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestThePictureIsWellFormed(t *testing.T) {
 	picture := synthetic().picture()
 	decoder, bars := xml.NewDecoder(strings.NewReader(picture)), 0

@@ -124,16 +124,20 @@ func measure(args []string) error {
 			return err
 		}
 	}
-	if r.results, err = b.matrix(ctx, r.scenarios, o.runs); err != nil {
-		return err
-	}
-	if slices.Contains(o.only, "streams") {
-		if r.streams, err = b.streams(ctx, o.divisor, o.streamRuns); err != nil {
-			return err
+	var complete int
+	r.results, complete, err = b.matrix(ctx, r.scenarios, o.runs)
+	if err == nil && slices.Contains(o.only, "streams") {
+		var streams streamResults
+		if streams, err = b.streams(ctx, o.divisor, o.streamRuns); err == nil {
+			r.streams = streams
 		}
 	}
-	r.machine = b.machine(ctx, o.runs)
-	if _, err := fmt.Fprintln(os.Stdout, r.markdown()); err != nil || !o.write {
+	r.machine = b.machine(context.WithoutCancel(ctx), complete)
+	if complete > 0 { // what was measured before a failure is shown, but not published
+		_, printed := fmt.Fprintln(os.Stdout, r.markdown())
+		err = errors.Join(err, printed)
+	}
+	if err != nil || !o.write {
 		return err
 	}
 	return r.write(b.root)

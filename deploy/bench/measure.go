@@ -19,9 +19,9 @@ type sample struct {
 type results map[string]map[string][]sample
 
 // matrix measures every scenario with every peer, all of them once per run, so that what changes on the machine meanwhile
-// changes all alike.
-func (b *bench) matrix(ctx context.Context, list []scenario, runs int) (results, error) {
-	r := results{}
+// changes all alike. With an error it returns the runs that were complete before, so that they aren't lost.
+func (b *bench) matrix(ctx context.Context, list []scenario, runs int) (r results, complete int, err error) {
+	r = results{}
 	for _, s := range list {
 		r[s.name] = map[string][]sample{}
 	}
@@ -31,7 +31,7 @@ func (b *bench) matrix(ctx context.Context, list []scenario, runs int) (results,
 			for _, p := range in(s) {
 				got, err := b.patient(ctx, s, p)
 				if err != nil {
-					return nil, err
+					return r.first(run), run, err
 				}
 				r[s.name][p.name] = append(r[s.name][p.name], got)
 			}
@@ -43,7 +43,17 @@ func (b *bench) matrix(ctx context.Context, list []scenario, runs int) (results,
 			_, _ = fmt.Fprintln(b.progress)
 		}
 	}
-	return r, nil
+	return r, runs, nil
+}
+
+// first drops the samples of runs beyond the first ones.
+func (r results) first(runs int) results {
+	for _, samples := range r {
+		for name, list := range samples {
+			samples[name] = list[:min(runs, len(list))]
+		}
+	}
+	return r
 }
 
 // patient takes a sample again, and longer where tokens may be sent twice, while the machine is too busy with other things.
