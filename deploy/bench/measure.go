@@ -12,6 +12,7 @@ type sample struct {
 	cpu          float64 // microseconds per request, as the kernel counted them for the proxy's process
 	rate         float64 // requests per second
 	p50, p99     time.Duration
+	requests     int64  // of the run and its warm-up
 	idle, loaded memory // before the first request of a run, and right after the last
 }
 
@@ -121,6 +122,7 @@ func (b *bench) sample(ctx context.Context, s scenario, p peer, run time.Duratio
 		return got, err
 	}
 	got.cpu = float64((after - before).Nanoseconds()) / 1e3 / float64(out.requests)
+	got.requests = warm.requests + out.requests
 	got.rate, got.p50, got.p99 = out.rate(), out.p50, out.p99
 	return got, nil
 }
