@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -53,13 +51,13 @@ func (t *TrustedIssuer) source() (_ keySource, roots string, err error) {
 			Refresh: t.refresh, Cooldown: t.cooldown, Timeout: jwks.Timeout,
 		}
 		if t.CAFile != "" {
-			text, err := os.ReadFile(t.CAFile)
+			text, err := readFile(t.CAFile)
 			if err != nil {
-				return nil, "", fmt.Errorf("ca_file: %q: %w", Printable(t.CAFile), errors.Unwrap(err))
+				return nil, "", fmt.Errorf("ca_file: %w", err)
 			}
 			o.Roots = x509.NewCertPool()
 			if !o.Roots.AppendCertsFromPEM(text) {
-				return nil, "", fmt.Errorf("ca_file: %q: holds no PEM certificate", Printable(t.CAFile))
+				return nil, "", fmt.Errorf("ca_file: %q: holds no PEM certificate", PrintablePath(t.CAFile))
 			}
 			roots = string(text)
 		}
@@ -72,7 +70,7 @@ func (t *TrustedIssuer) source() (_ keySource, roots string, err error) {
 			return nil, "", fmt.Errorf("public_keys: %w", err)
 		}
 		if !slices.ContainsFunc(t.Algorithms, func(a string) bool { return fits(path, key, a) == nil }) {
-			return nil, "", fmt.Errorf("public_keys: %q: a key for none of %s", Printable(path), strings.Join(t.Algorithms, ", "))
+			return nil, "", fmt.Errorf("public_keys: %q: a key for none of %s", PrintablePath(path), strings.Join(t.Algorithms, ", "))
 		}
 		p.keys = append(p.keys, key)
 	}
