@@ -17,6 +17,8 @@ import (
 // keySource finds the keys that a token of one issuer may be verified with, by its key id (empty: none) and algorithm.
 type keySource interface {
 	Keys(ctx context.Context, kid, algorithm string) ([]crypto.PublicKey, error)
+	Knows(kid, algorithm string) bool                 // that very id: another look at where the keys come from can't help
+	Refresh(ctx context.Context, version uint64) bool // looks again, and tells whether the keys are others since that version
 	Status() jwks.Status
 	Version() uint64 // changes with the keys
 }
@@ -36,6 +38,12 @@ func (p *pemKeys) Keys(_ context.Context, _, algorithm string) (found []crypto.P
 	}
 	return found, nil
 }
+
+// Knows says that no other keys are to be had.
+func (p *pemKeys) Knows(string, string) bool { return true }
+
+// Refresh does nothing.
+func (p *pemKeys) Refresh(context.Context, uint64) bool { return false }
 
 // Status tells how many keys there are, and when they were read.
 func (p *pemKeys) Status() jwks.Status { return jwks.Status{Keys: len(p.keys), Fetched: p.read} }
@@ -127,15 +135,25 @@ func (t *trusted) signature(ctx context.Context, token string, p parsed) Verdict
 	if !slices.Contains(t.Algorithms, p.algorithm) {
 		return Verdict{Reason: Algorithm}
 	}
-	keys, err := t.keys.Keys(ctx, p.keyID, p.algorithm)
-	if err != nil {
-		return Verdict{Reason: UnknownKey}
-	}
 	method := jwt.GetSigningMethod(p.algorithm)
-	for _, key := range keys {
-		if p.signature != nil && method.Verify(p.signed, p.signature, key) == nil {
-			return Verdict{Verified: true, Issuer: t.Issuer, forward: token}
+	for again := true; again; {
+		version := t.keys.Version()
+		keys, err := t.keys.Keys(ctx, p.keyID, p.algorithm)
+		if err != nil {
+			return Verdict{Reason: UnknownKey}
 		}
+		for _, key := range keys {
+			if p.signature != nil && method.Verify(p.signed, p.signature, key) == nil {
+				return Verdict{Verified: true, Issuer: t.Issuer, forward: token}
+			}
+		}
+		if p.signature == nil || t.keys.Knows(p.keyID, p.algorithm) {
+			return Verdict{Reason: Signature}
+		}
+		again = t.keys.Refresh(ctx, version)
+	}
+	if p.keyID != "" {
+		return Verdict{Reason: UnknownKey}
 	}
 	return Verdict{Reason: Signature}
 }
