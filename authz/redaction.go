@@ -99,6 +99,23 @@ func pathOf(value string) string {
 	return value
 }
 
+// printableAddress is a URL without its user and the values of its query, which may be keys.
+func printableAddress(address string) string {
+	address, query, asks := strings.Cut((&Setting{}).shown(address), "?")
+	if !asks {
+		return Redact(address)
+	}
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		name, _, named := strings.Cut(pair, "=")
+		pairs[i] = redacted
+		if named {
+			pairs[i] = name + "=" + redacted
+		}
+	}
+	return Redact(address + "?" + strings.Join(pairs, "&"))
+}
+
 // readFile reads a file that a setting names. Its errors are fit to be printed.
 func readFile(path string) ([]byte, error) {
 	if strings.Contains(path, "-----BEGIN ") {

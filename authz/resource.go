@@ -54,6 +54,27 @@ func (p *ProtectedResource) route(root string) Route {
 	return Route{Path: wellKnownResource + root + p.Path, Methods: []string{http.MethodGet}, Access: AccessPublic}
 }
 
+// ResourceMetadata is what check says of the protected resource.
+type ResourceMetadata struct {
+	Address              string   `json:"address"`
+	ServedBy             string   `json:"served_by"` // envgate or gateway
+	AuthorizationServers []string `json:"authorization_servers,omitempty"`
+	ScopesSupported      []string `json:"scopes_supported,omitempty"`
+}
+
+func (c *Config) resourceReport() *ResourceMetadata {
+	p := c.Policy.ProtectedResource
+	if p == nil {
+		return nil
+	}
+	r := &ResourceMetadata{ServedBy: "envgate", AuthorizationServers: p.AuthorizationServers, ScopesSupported: p.ScopesSupported}
+	r.Address, _ = c.ResourceMetadata()
+	if p.ServedByGateway {
+		r.ServedBy = "gateway"
+	}
+	return r
+}
+
 func (c *Config) origin() string { return c.PublicURL.Scheme + "://" + c.PublicURL.Host }
 
 // ResourceDocument is the metadata that envgate serves; nil where it serves none.
