@@ -70,9 +70,18 @@ func readPEM(path string) (*pem.Block, error) {
 	if err != nil {
 		return nil, err
 	}
-	block, _ := pem.Decode(b)
+	block, more := pem.Decode(b)
 	if block == nil {
 		return nil, fmt.Errorf("%q: not a PEM file", PrintablePath(path))
+	}
+	alike := 1
+	for next, rest := pem.Decode(more); next != nil; next, rest = pem.Decode(rest) {
+		if next.Type == block.Type && next.Type != "CERTIFICATE" { // those after the first lie between it and its authority
+			alike++
+		}
+	}
+	if alike > 1 {
+		return nil, fmt.Errorf("%q: holds %d blocks %s: want one key in a file", PrintablePath(path), alike, Printable(block.Type))
 	}
 	return block, nil
 }
