@@ -93,12 +93,13 @@ func (w webConfig) expiry(path string) (at time.Time, ok bool) {
 	return leaf.NotAfter, true
 }
 
-// showAdminCertificate moves the gauge of the admin listener's certificate.
+// showAdminCertificate moves the gauge of the admin listener's certificate, and warns of one that has expired.
 func (s *Server) showAdminCertificate() {
 	path := s.config.WebConfigFile
 	if w, err := readWebConfig(path); err == nil {
 		if at, ok := w.expiry(path); ok {
 			s.proxy.metrics.CertificateExpiry("admin", at)
+			s.proxy.warnings.expired("admin", at)
 		}
 	}
 }
