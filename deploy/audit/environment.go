@@ -102,21 +102,24 @@ func (e *Environment) leaveOut(values map[string]string, algorithm string) (stan
 		}
 	}
 	if path := values[current]; path != "" && absent(current, path) {
-		if len(readable) == 0 {
-			for _, name := range keySettings { // what else is wrong with them is not said then
-				delete(values, name)
-			}
-			values["JWT_SECRET_KEY"], values["JWT_ALGORITHM"] = random(), "HS256"
-			return true
-		} else {
+		if len(readable) > 0 {
 			values[current], readable = readable[0], readable[1:]
+		} else {
+			standsIn = true
 		}
+	}
+	if standsIn {
+		for _, name := range keySettings { // what else is wrong with them is not said then
+			delete(values, name)
+		}
+		values["JWT_SECRET_KEY"], values["JWT_ALGORITHM"] = random(), "HS256"
+		return true
 	}
 	delete(values, additional)
 	if len(readable) > 0 {
 		values[additional] = strings.Join(readable, ",")
 	}
-	return standsIn
+	return false
 }
 
 // hint says what may be missing from the text.
