@@ -137,8 +137,9 @@ func Parse(src Source) (*Config, error) {
 		c.Origins = append(c.Origins, Origin{s.Name, s.shown(value), from})
 	}
 	problems = append(problems, c.combine(raw, set)...)
+	problems = append(problems, c.exposed(raw, set)...)
 	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
+		return nil, redactAll(problems, c.Secret, c.AdditionalSecret, NewSecret([]byte(raw["JWT_SECRET_KEY"])), NewSecret([]byte(raw["ENVGATE_ADDITIONAL_SECRET_KEY"])))
 	}
 	c.InKubernetes = environ["KUBERNETES_SERVICE_HOST"] != ""
 	c.UnknownSettings = unknownSettings(environ)
@@ -161,7 +162,42 @@ func ParseOnly(src Source, names ...string) (*Config, error) {
 			problems = append(problems, s.problem(value, err))
 		}
 	}
-	return c, errors.Join(problems...)
+	if len(problems) > 0 {
+		return c, redactAll(problems, NewSecret([]byte(environ["JWT_SECRET_KEY"])), NewSecret([]byte(environ["ENVGATE_ADDITIONAL_SECRET_KEY"])))
+	}
+	return c, nil
+}
+
+// redactAll joins problems without the secrets, wherever they were pasted, and without what has the look of one.
+func redactAll(problems []error, secrets ...Secret) error {
+	lines := make([]string, len(problems))
+	for i, problem := range problems {
+		line := problem.Error()
+		for _, s := range secrets {
+			line = s.redact(line)
+		}
+		lines[i] = Redact(line)
+	}
+	return errors.New(strings.Join(lines, "\n"))
+}
+
+// exposed refuses a secret that is the value of another setting, too, or a part of it: most values are printed or answered.
+func (c *Config) exposed(raw map[string]string, set map[string]bool) (problems []error) {
+	for _, secret := range []struct {
+		name  string
+		value Secret
+	}{{"JWT_SECRET_KEY", c.Secret}, {"ENVGATE_ADDITIONAL_SECRET_KEY", c.AdditionalSecret}} {
+		for i := range Settings {
+			s := &Settings[i]
+			if !s.Secret && set[s.Name] && secret.value.within(raw[s.Name]) {
+				problems = append(problems, fmt.Errorf("%s: holds the secret of %s, which nothing else may: want another value", s.named(), secret.name))
+			}
+		}
+		if c.Policy != nil && secret.value.within(c.Policy.texts()) {
+			problems = append(problems, fmt.Errorf("ENVGATE_POLICY (--policy): %q: holds the secret of %s, which nothing else may", PrintablePath(c.PolicyName), secret.name))
+		}
+	}
+	return problems
 }
 
 func (src Source) environ() map[string]string {
@@ -188,14 +224,18 @@ func (src Source) value(s *Setting, environ map[string]string) (value, from stri
 
 // problem words one broken setting: its name, its value (never a secret's) and what is allowed.
 func (s *Setting) problem(value string, err error) error {
-	name := s.Name
-	if s.Flag != "" {
-		name += " (--" + s.Flag + ")"
-	}
 	if s.Secret {
-		return fmt.Errorf("%s: %w", name, err)
+		return fmt.Errorf("%s: %w", s.named(), err)
 	}
-	return fmt.Errorf("%s: %q: %w", name, Printable(s.shown(value)), err)
+	return fmt.Errorf("%s: %q: %w", s.named(), Printable(Redact(s.shown(value))), err)
+}
+
+// named is the setting's variable, and its flag.
+func (s *Setting) named() string {
+	if s.Flag == "" {
+		return s.Name
+	}
+	return s.Name + " (--" + s.Flag + ")"
 }
 
 // shown is a value as it may be printed: no secret, nor what looks like one in the wrong place (a PEM block or a secret
@@ -204,8 +244,18 @@ func (s *Setting) shown(value string) string {
 	switch {
 	case value == "":
 		return ""
-	case s.Secret, strings.Contains(value, "-----BEGIN "), strings.HasSuffix(s.Name, "_SECRET_KEY_FILE") && !strings.HasPrefix(value, "/") && !strings.HasPrefix(value, "."):
+	case s.Secret, strings.Contains(value, "-----BEGIN "):
 		return redacted
+	case strings.HasSuffix(s.Name, "_SECRET_KEY_FILE") && value[0] != '/' && value[0] != '.':
+		return redacted
+	case s.Name == "ENVGATE_POLICY", strings.HasSuffix(s.Name, "_FILE"), strings.HasSuffix(s.Name, "_KEY_PATH"):
+		return pathOf(value)
+	case strings.HasSuffix(s.Name, "_PATHS"):
+		paths := strings.Split(value, ",")
+		for i, path := range paths {
+			paths[i] = pathOf(strings.TrimSpace(path))
+		}
+		return strings.Join(paths, ",")
 	}
 	at := strings.LastIndexByte(value, '@')
 	if at < 0 {
@@ -243,7 +293,7 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 	}
 	if c.Policy != nil {
 		if err := errors.Join(c.Policy.check(c), c.trust()); err != nil {
-			bad("ENVGATE_POLICY (--policy): %q: %w", Printable(c.PolicyName), err)
+			bad("ENVGATE_POLICY (--policy): %q: %w", PrintablePath(c.PolicyName), err)
 		}
 	}
 	if translating := c.Translate == TranslateAccept || c.Translate == TranslateIssue; translating && (!c.Embed || !c.DeriveKey || !symmetric(c.Algorithm)) {

@@ -50,18 +50,19 @@ func (c *Config) KnownEnvironment(name string) string {
 // '?', so does everything that is not printable ASCII, and at most 64 bytes are kept.
 func Printable(s string) string {
 	const most = 64
-	cut := len(s) > most
-	if cut {
-		s = s[:most]
+	if len(s) > most {
+		return printable(s[:most]) + "..."
 	}
+	return printable(s)
+}
+
+// printable is Printable, uncut.
+func printable(s string) string {
 	b := []byte(s)
 	for i, c := range b {
 		if c < 0x20 || c > 0x7e || c == '"' || c == '\\' || c == '\'' || c == '<' || c == '>' {
 			b[i] = '?'
 		}
-	}
-	if cut {
-		return string(b) + "..."
 	}
 	return string(b)
 }

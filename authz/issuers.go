@@ -64,7 +64,7 @@ func (t *TrustedIssuer) check() error {
 			continue
 		}
 		if err := jwks.CheckURL(address, t.InsecureHTTP); err != nil {
-			return fmt.Errorf("%s: %q: %w", name, Printable((&Setting{}).shown(address)), err)
+			return fmt.Errorf("%s: %q: %w", name, Printable(printableAddress(address)), err)
 		}
 	}
 	if len(t.PublicKeys) > 0 && (t.CAFile != "" || t.InsecureHTTP || t.Refresh != "" || t.Cooldown != "") {
@@ -85,6 +85,30 @@ func (t *TrustedIssuer) check() error {
 		return fmt.Errorf("cooldown: %w", err)
 	}
 	return nil
+}
+
+// printable is the entry as check shows it: addresses without what may be a key in them, and how keys are fetched.
+func (t TrustedIssuer) printable() TrustedIssuer {
+	t.JWKSURL, t.DiscoveryURL = printableAddress(t.JWKSURL), printableAddress(t.DiscoveryURL)
+	if len(t.PublicKeys) == 0 {
+		t.Refresh, t.Cooldown = t.refresh.String(), t.cooldown.String()
+	}
+	return t
+}
+
+// fetched says in words where keys come from, and how.
+func (t TrustedIssuer) fetched() string {
+	if len(t.PublicKeys) > 0 {
+		return "from " + strings.Join(t.PublicKeys, " ")
+	}
+	words := t.JWKSURL + t.DiscoveryURL + ", every " + t.Refresh + ", for unknown keys " + t.Cooldown + " apart"
+	if t.CAFile != "" {
+		words += ", ca_file " + PrintablePath(t.CAFile)
+	}
+	if t.InsecureHTTP {
+		words += ", http allowed"
+	}
+	return words
 }
 
 func interval(s string, otherwise, least, most time.Duration) (time.Duration, error) {

@@ -10,9 +10,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,6 +132,62 @@ func hs256(t *testing.T, key []byte, issuer string) string {
 }
 
 // Before its keys are there, an issuer's tokens are told so, and nobody else's are kept out.
+// After a rotation, tokens that name no key, or a new one beside a key without a name, cause a fetch, too: one per cooldown.
+func TestRotationsOfKeysWithoutAnID(t *testing.T) {
+	aud := map[string]any{"aud": "gateway"}
+	i := issuertest.New(t, "ES256")
+	var nameless atomic.Bool
+	var fetches atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fetches.Add(1)
+		key := i.Key()
+		if nameless.Load() {
+			key = strings.Replace(key, `"kid"`, `"x-kid"`, 1)
+		}
+		_, _ = w.Write([]byte(`{"keys": [` + key + `]}`))
+	}))
+	t.Cleanup(server.Close)
+	for _, row := range []struct {
+		name            string
+		nameless, after bool   // the keys of the set, before the rotation and after it
+		kid             string // of the token after the rotation; + is its key's
+		want, forged    Reason
+	}{
+		{"a token without kid", false, false, "", None, Signature},
+		{"a token without kid, keys without", true, true, "", None, Signature},
+		{"a new kid, keys without", true, true, "+", None, UnknownKey},
+		{"a new kid, keys without before", true, false, "+", None, UnknownKey},
+		{"a kid that no key has", false, false, "made-up", UnknownKey, UnknownKey},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			nameless.Store(row.nameless)
+			g := trusting(t, policyOf(t, i, "jwks_url: "+server.URL, "cooldown: 1h"))
+			g.v.now = time.Now
+			if v := g.v.verify(i.Sign(t, aud)); v.Reason != None {
+				t.Fatalf("before the rotation: %s", v.Reason)
+			}
+			i.Rotate(t, "ES256")
+			nameless.Store(row.after)
+			before, token := fetches.Load(), i.Sign(t, aud)
+			if row.kid != "+" {
+				token = i.SignAs(t, row.kid, aud)
+			}
+			if v := g.v.verify(token); v.Reason != row.want || fetches.Load() != before+1 {
+				t.Errorf("after the rotation: %s, %d fetches", v.Reason, fetches.Load()-before)
+			}
+			stranger := issuertest.New(t, "ES256")
+			kid := "made-up"
+			if row.kid == "" {
+				kid = ""
+			}
+			forged := stranger.SignAs(t, kid, map[string]any{"aud": "gateway", "iss": i.URL})
+			if v := g.v.verify(forged); v.Reason != row.forged || fetches.Load() != before+1 {
+				t.Errorf("a forgery within the cooldown: %s, %d fetches", v.Reason, fetches.Load()-before)
+			}
+		})
+	}
+}
+
 func TestAnIssuerWithoutKeys(t *testing.T) {
 	i := issuertest.New(t, "ES256")
 	i.Behave(issuertest.Broken)

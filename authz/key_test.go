@@ -338,3 +338,26 @@ func TestAdditionalPublicKeys(t *testing.T) {
 		t.Errorf("a stranger's: %s", v.Reason)
 	}
 }
+
+// A file with several keys is refused: which of them would count is a guess. A certificate may bring those above it.
+func TestFilesWithSeveralKeys(t *testing.T) {
+	one, other := attacktest.PublicPEM(testKeys()["P-256"].Public()), attacktest.PublicPEM(testKeys()["P-384"].Public())
+	both := writeFile(t, append(append([]byte{}, one...), other...))
+	for _, environ := range [][]string{
+		{"JWT_ALGORITHM=ES256", "JWT_PUBLIC_KEY_PATH=" + both},
+		{"JWT_ALGORITHM=ES256", "JWT_PUBLIC_KEY_PATH=" + writeFile(t, one), "ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS=" + both},
+		{"JWT_SECRET_KEY=" + secret, "ENVGATE_POLICY=" + writeFile(t, []byte("issuers: [{issuer: i, audiences: [a], algorithms: [ES256], public_keys: ["+both+"]}]\n"))},
+	} {
+		if _, err := Parse(Source{Environ: environ}); err == nil || !strings.Contains(err.Error(), "holds 2 blocks PUBLIC KEY: want one key in a file") {
+			t.Errorf("%v: %v", environ, err)
+		}
+	}
+	chain, err := os.ReadFile("testdata/settings/ec-p256.pem")
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("above")})
+	if _, err := Parse(Source{Environ: []string{"JWT_ALGORITHM=ES256", "JWT_PUBLIC_KEY_PATH=" + writeFile(t, append(chain, append(certificate, certificate...)...))}}); err != nil {
+		t.Errorf("a key with certificates after it: %v", err)
+	}
+}

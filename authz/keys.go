@@ -10,9 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -68,16 +66,22 @@ func (c *Config) signer() (jwt.SigningMethod, any, error) {
 }
 
 func readPEM(path string) (*pem.Block, error) {
-	if strings.Contains(path, "-----BEGIN ") {
-		return nil, errors.New("holds a PEM block: want the path of a file with it")
-	}
-	b, err := os.ReadFile(path)
+	b, err := readFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("%q: %w", path, errors.Unwrap(err))
+		return nil, err
 	}
-	block, _ := pem.Decode(b)
+	block, more := pem.Decode(b)
 	if block == nil {
-		return nil, fmt.Errorf("%q: not a PEM file", path)
+		return nil, fmt.Errorf("%q: not a PEM file", PrintablePath(path))
+	}
+	alike := 1
+	for next, rest := pem.Decode(more); next != nil; next, rest = pem.Decode(rest) {
+		if next.Type == block.Type && next.Type != "CERTIFICATE" { // those after the first lie between it and its authority
+			alike++
+		}
+	}
+	if alike > 1 {
+		return nil, fmt.Errorf("%q: holds %d blocks %s: want one key in a file", PrintablePath(path), alike, Printable(block.Type))
 	}
 	return block, nil
 }
@@ -108,10 +112,10 @@ func readAnyPublicKey(path string) (crypto.PublicKey, error) {
 			key = cert.PublicKey
 		}
 	default:
-		return nil, fmt.Errorf("%q: holds a PEM block %q: want PUBLIC KEY, RSA PUBLIC KEY or CERTIFICATE", path, Printable(block.Type))
+		return nil, fmt.Errorf("%q: holds a PEM block %q: want PUBLIC KEY, RSA PUBLIC KEY or CERTIFICATE", PrintablePath(path), Printable(block.Type))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%q: not a readable public key", path)
+		return nil, fmt.Errorf("%q: not a readable public key", PrintablePath(path))
 	}
 	return key, nil
 }
@@ -130,14 +134,14 @@ func readPrivateKey(path, algorithm string) (crypto.PrivateKey, error) {
 	case "EC PRIVATE KEY":
 		key, err = x509.ParseECPrivateKey(block.Bytes)
 	default:
-		return nil, fmt.Errorf("%q: holds a PEM block %q: want PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY", path, Printable(block.Type))
+		return nil, fmt.Errorf("%q: holds a PEM block %q: want PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY", PrintablePath(path), Printable(block.Type))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%q: not a readable private key", path)
+		return nil, fmt.Errorf("%q: not a readable private key", PrintablePath(path))
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, fmt.Errorf("%q: this kind of key can't sign", path)
+		return nil, fmt.Errorf("%q: this kind of key can't sign", PrintablePath(path))
 	}
 	return key, fits(path, signer.Public(), algorithm)
 }
@@ -148,23 +152,23 @@ func fits(path string, key crypto.PublicKey, algorithm string) error {
 	case *rsa.PublicKey:
 		if algorithm[0] == 'R' || algorithm[0] == 'P' {
 			if key.N.BitLen() < 2048 {
-				return fmt.Errorf("%q: an RSA key of %d bits: want 2048 or more", path, key.N.BitLen())
+				return fmt.Errorf("%q: an RSA key of %d bits: want 2048 or more", PrintablePath(path), key.N.BitLen())
 			}
 			return nil
 		}
-		return fmt.Errorf("%q: an RSA key, but JWT_ALGORITHM is %s", path, algorithm)
+		return fmt.Errorf("%q: an RSA key, but JWT_ALGORITHM is %s", PrintablePath(path), algorithm)
 	case *ecdsa.PublicKey:
 		if curveBits[algorithm] == key.Curve.Params().BitSize {
 			return nil
 		}
-		return fmt.Errorf("%q: an EC key on %s, but JWT_ALGORITHM is %s", path, key.Curve.Params().Name, algorithm)
+		return fmt.Errorf("%q: an EC key on %s, but JWT_ALGORITHM is %s", PrintablePath(path), key.Curve.Params().Name, algorithm)
 	case ed25519.PublicKey:
 		if algorithm == "EdDSA" {
 			return nil
 		}
-		return fmt.Errorf("%q: an Ed25519 key, but JWT_ALGORITHM is %s", path, algorithm)
+		return fmt.Errorf("%q: an Ed25519 key, but JWT_ALGORITHM is %s", PrintablePath(path), algorithm)
 	}
-	return fmt.Errorf("%q: this kind of key is not supported: want RSA, EC or Ed25519", path)
+	return fmt.Errorf("%q: this kind of key is not supported: want RSA, EC or Ed25519", PrintablePath(path))
 }
 
 // KeyFacts describes a key without showing it.

@@ -55,14 +55,14 @@ func newKeySet(c *Config) (*keySet, error) {
 		}
 		id, err := (&jose.JSONWebKey{Key: key}).Thumbprint(crypto.SHA256)
 		if err != nil {
-			return nil, fmt.Errorf("ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS: %q: %w", path, err)
+			return nil, fmt.Errorf("ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS: %q: %w", PrintablePath(path), err)
 		}
 		k.keys = append(k.keys, gatewayKey{id: base64.RawURLEncoding.EncodeToString(id), verify: key, additional: true})
 	}
 	if (c.Embed || len(k.keys) > 1) && c.PrivateKeyPath != "" {
 		private, err := readPrivateKey(c.PrivateKeyPath, c.Algorithm)
 		if err == nil && !sameKey(public, private) {
-			err = fmt.Errorf("%q: is not the private key of JWT_PUBLIC_KEY_PATH", Printable(c.PrivateKeyPath))
+			err = fmt.Errorf("%q: is not the private key of JWT_PUBLIC_KEY_PATH", PrintablePath(c.PrivateKeyPath))
 		}
 		if err != nil {
 			return nil, fmt.Errorf("JWT_PRIVATE_KEY_PATH: %w", err)

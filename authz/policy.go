@@ -197,7 +197,13 @@ func positioned(err error) error {
 	return errors.New(oneLine(err.Error()))
 }
 
-func oneLine(s string) string { s, _, _ = strings.Cut(s, "\n"); return s }
+// longName is text of the file inside a message about it that is longer than any name that belongs there.
+var longName = regexp.MustCompile(`"([^"]{24})[^"]+"`)
+
+func oneLine(s string) string {
+	s, _, _ = strings.Cut(s, "\n")
+	return longName.ReplaceAllString(Redact(s), `"$1..."`)
+}
 
 // rooted tells whether s is the decoded form of a canonical path: routes are compared with that, so that an escape in s
 // would never match.
@@ -232,6 +238,18 @@ func (r Route) check() error {
 		}
 	}
 	return nil
+}
+
+// texts are all texts of the policy, one after the other.
+func (p *Policy) texts() string {
+	all := fmt.Sprint(*p)
+	for _, r := range p.Routes { // which print only what they match
+		all += fmt.Sprint(r.Methods)
+	}
+	if p.ProtectedResource != nil {
+		all += fmt.Sprint(*p.ProtectedResource)
+	}
+	return all
 }
 
 // check judges what depends on the settings.

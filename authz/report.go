@@ -23,7 +23,8 @@ type Report struct {
 
 	Denied *Denied `json:"denied,omitempty"`
 
-	Issuers []TrustedIssuer `json:"issuers,omitempty"`
+	Issuers           []TrustedIssuer   `json:"issuers,omitempty"`
+	ProtectedResource *ResourceMetadata `json:"protected_resource,omitempty"`
 
 	Warnings []Warning `json:"warnings"`
 	Errors   []string  `json:"errors,omitempty"`
@@ -36,7 +37,10 @@ func NewReport(c *Config, more ...Warning) Report {
 		Stripped: append([]string{c.UserHeader}, c.Policy.StripHeaders...),
 		Warnings: append(append([]Warning{}, c.Warnings()...), more...),
 	}
-	r.Issuers = c.Policy.Issuers
+	for _, t := range c.Policy.Issuers {
+		r.Issuers = append(r.Issuers, t.printable())
+	}
+	r.ProtectedResource = c.resourceReport()
 	r.Embedded = c.embedded()
 	r.Translated = c.translated()
 	r.Denied = c.deniedSize()
@@ -148,8 +152,16 @@ func (r Report) Text(w io.Writer) error {
 		_, _ = fmt.Fprintf(t, "\nISSUER\tAUDIENCES\tALGORITHMS\tENV CLAIM\tKEYS\n")
 	}
 	for _, i := range r.Issuers {
-		keys := strings.Join(append(i.PublicKeys, i.JWKSURL+i.DiscoveryURL), " ")
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", Printable(i.Issuer), Printable(strings.Join(i.Audiences, " ")), strings.Join(i.Algorithms, " "), i.Environment, keys)
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", Printable(i.Issuer), Printable(strings.Join(i.Audiences, " ")), strings.Join(i.Algorithms, " "), i.Environment, i.fetched())
+	}
+	if p := r.ProtectedResource; p != nil {
+		_, _ = fmt.Fprintf(t, "\nChallenges name %s, served by %s to anybody\n", p.Address, p.ServedBy)
+		for _, s := range p.AuthorizationServers {
+			_, _ = fmt.Fprintf(t, "  authorization server %s\n", Printable(s))
+		}
+		for _, s := range p.ScopesSupported {
+			_, _ = fmt.Fprintf(t, "  scope %s\n", Printable(s))
+		}
 	}
 	_, _ = fmt.Fprintf(t, "\n%d warnings\n", len(r.Warnings))
 	for _, warning := range r.Warnings {

@@ -3,6 +3,8 @@ package authz
 import (
 	"strings"
 	"testing"
+
+	"envgate/authz/issuertest"
 )
 
 // What is decided at run time is said beforehand: every setting, route, token source and warning is in the report.
@@ -31,17 +33,51 @@ func TestReportIsComplete(t *testing.T) {
 // What is embedded, translated and trusted is in the report, too.
 func TestReportSaysWhatIsSignedAgain(t *testing.T) {
 	c := newGuard(t, append(translating, "ENVGATE_ACCEPT_BASE_KEY=true")...).Config()
-	c.Policy.Issuers = []TrustedIssuer{{Issuer: "https://login.example.com", Audiences: []string{"gateway"}, Algorithms: []string{"RS256"}, JWKSURL: "https://login.example.com/keys", Environment: "ignore"}}
 	var text strings.Builder
 	if err := NewReport(c).Text(&text); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range []string{
-		"  cookie jwt_token of any answer\n", "  POST /auth/login at /access_token\n", "  POST /tokens/* at /access_token\n", "https://login.example.com  gateway    RS256       ignore     https://login.example.com/keys\n",
+		"  cookie jwt_token of any answer\n", "  POST /auth/login at /access_token\n", "  POST /tokens/* at /access_token\n",
 		"Translation: derived keys are signed with the base secret for the gateway, and its tokens with the derived key for clients; tokens under the base secret are accepted, too, which separates nothing yet\n",
 	} {
 		if !strings.Contains(text.String(), s) {
 			t.Errorf("%q is not in the report:\n%s", s, text.String())
 		}
+	}
+}
+
+// So is who else is trusted, where their keys come from and how, and what clients are told of the resource; without the key
+// that an address may hold.
+func TestReportSaysWhoElseIsTrusted(t *testing.T) {
+	i := issuertest.New(t, "ES256")
+	policy := writeFile(t, []byte(`
+issuers:
+  - {issuer: https://one.example.com, audiences: [gateway], algorithms: [RS256], jwks_url: "https://one.example.com/keys?api_key=hush-hush&hush-hush", ca_file: `+i.CAFile+`, insecure_http: true, refresh: 5m, cooldown: 10s}
+  - {issuer: https://two.example.com, audiences: [gateway], algorithms: [ES256], discovery_url: https://two.example.com/.well-known/openid-configuration}
+  - {issuer: https://three.example.com, audiences: [gateway], algorithms: [ES256], public_keys: [`+publicFile(t, "P-256")+`]}
+protected_resource: {path: /mcp, authorization_servers: [https://one.example.com], scopes_supported: [tools]}
+`))
+	r := NewReport(newGuard(t, "ENVGATE_POLICY="+policy, "ENVGATE_PUBLIC_URL=https://gateway.example.org").Config())
+	var text strings.Builder
+	if err := r.Text(&text); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{
+		"ignore     https://one.example.com/keys?api_key=[secret]&[secret], every 5m0s, for unknown keys 10s apart, ca_file " + PrintablePath(i.CAFile) + ", http allowed\n",
+		"ignore     https://two.example.com/.well-known/openid-configuration, every 10m0s, for unknown keys 30s apart\n", "ignore     from /",
+		"\nChallenges name https://gateway.example.org/.well-known/oauth-protected-resource/mcp, served by envgate to anybody\n  authorization server https://one.example.com\n  scope tools\n",
+	} {
+		if !strings.Contains(text.String(), s) {
+			t.Errorf("%q is not in the report:\n%s", s, text.String())
+		}
+	}
+	for _, s := range []string{`"refresh":"5m0s","cooldown":"10s"`, `"refresh":"10m0s","cooldown":"30s"`, `"insecure_http":true`, `"ca_file":`, `"protected_resource":{"address":"https://gateway.example.org/.well-known/oauth-protected-resource/mcp","served_by":"envgate","authorization_servers":["https://one.example.com"],"scopes_supported":["tools"]}`} {
+		if !strings.Contains(asJSON(r), s) {
+			t.Errorf("%q is not in %s", s, asJSON(r))
+		}
+	}
+	if strings.Contains(text.String()+asJSON(r), "hush-hush") {
+		t.Error("the key in an address is shown")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 )
 
@@ -31,8 +32,8 @@ func (p *ProtectedResource) check(c *Config) error {
 		return errors.New("protected_resource: authorization_servers: missing: want the issuers at which clients get tokens")
 	}
 	for _, s := range p.AuthorizationServers {
-		if u, err := url.Parse(s); err != nil || u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-			return fmt.Errorf("protected_resource: authorization_servers: %q: want an https address without query and fragment", Printable(s))
+		if u, err := url.Parse(s); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+			return fmt.Errorf("protected_resource: authorization_servers: %q: want an https address without user, query and fragment", Printable((&Setting{}).shown(s)))
 		}
 	}
 	return nil
@@ -44,8 +45,34 @@ func (c *Config) ResourceMetadata() (address, path string) {
 	if c.Policy.ProtectedResource == nil {
 		return "", ""
 	}
-	path = wellKnownResource + c.RootPath + c.Policy.ProtectedResource.Path
+	path = c.Policy.ProtectedResource.route(c.RootPath).Path
 	return c.origin() + path, path
+}
+
+// route is where the metadata is read, by whoever looks for where to get a token, and so without one.
+func (p *ProtectedResource) route(root string) Route {
+	return Route{Path: wellKnownResource + root + p.Path, Methods: []string{http.MethodGet}, Access: AccessPublic}
+}
+
+// ResourceMetadata is what check says of the protected resource.
+type ResourceMetadata struct {
+	Address              string   `json:"address"`
+	ServedBy             string   `json:"served_by"` // envgate or gateway
+	AuthorizationServers []string `json:"authorization_servers,omitempty"`
+	ScopesSupported      []string `json:"scopes_supported,omitempty"`
+}
+
+func (c *Config) resourceReport() *ResourceMetadata {
+	p := c.Policy.ProtectedResource
+	if p == nil {
+		return nil
+	}
+	r := &ResourceMetadata{ServedBy: "envgate", AuthorizationServers: p.AuthorizationServers, ScopesSupported: p.ScopesSupported}
+	r.Address, _ = c.ResourceMetadata()
+	if p.ServedByGateway {
+		r.ServedBy = "gateway"
+	}
+	return r
 }
 
 func (c *Config) origin() string { return c.PublicURL.Scheme + "://" + c.PublicURL.Host }

@@ -12,6 +12,7 @@ type routes struct {
 	exact    map[string][]Route
 	prefixes []Route // public and protected
 	suffixes []Route // protected
+	metadata string  // the one path that may end in /mcp: of the metadata that the gateway serves
 	root     string
 }
 
@@ -27,14 +28,18 @@ func newRoutes(p *Policy, root string) *routes {
 			rs.suffixes = append(rs.suffixes, r)
 		}
 	}
+	if p.ProtectedResource != nil && p.ProtectedResource.ServedByGateway {
+		r := p.ProtectedResource.route(root)
+		rs.metadata, rs.exact[r.Path] = r.Path, append(rs.exact[r.Path], r)
+	}
 	return rs
 }
 
 // public returns the public route of a request, given its decoded and its raw path. Protected wins over public; a path
 // whose raw form is not canonical is never public; nor is one that ends in /mcp or /mcp/, which a legacy gateway serves
-// as its MCP endpoint under any prefix.
+// as its MCP endpoint under any prefix, save exactly the metadata of the protected resource.
 func (rs *routes) public(method, decoded, raw string) (string, bool) {
-	if !canonicalPath(raw) || strings.HasSuffix(strings.TrimSuffix(decoded, "/"), "/mcp") {
+	if !canonicalPath(raw) || strings.HasSuffix(strings.TrimSuffix(decoded, "/"), "/mcp") && decoded != rs.metadata {
 		return "", false
 	}
 	found := ""

@@ -3,9 +3,7 @@ package authz
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"os"
 	"time"
 )
 
@@ -28,7 +26,7 @@ func (c *Config) readTLS(bad func(string, ...any)) {
 	case c.TLSCertificateFile == "" && c.TLSKeyFile != "":
 		bad("ENVGATE_TLS_CERTIFICATE_FILE (--tls-certificate-file): not set: goes with ENVGATE_TLS_KEY_FILE")
 	case c.TLSCertificateFile == "" && c.TLSClientCAFile != "":
-		bad("ENVGATE_TLS_CLIENT_CA_FILE (--tls-client-ca-file): %q: set without ENVGATE_TLS_CERTIFICATE_FILE: only a listener with TLS sees certificates of clients", Printable(c.TLSClientCAFile))
+		bad("ENVGATE_TLS_CLIENT_CA_FILE (--tls-client-ca-file): %q: set without ENVGATE_TLS_CERTIFICATE_FILE: only a listener with TLS sees certificates of clients", PrintablePath(c.TLSClientCAFile))
 	case c.TLSCertificateFile == "" && c.TLSClientAuth != ClientAuthNone:
 		bad("ENVGATE_TLS_CLIENT_AUTH (--tls-client-auth): %q: set without ENVGATE_TLS_CERTIFICATE_FILE: only a listener with TLS sees certificates of clients", c.TLSClientAuth)
 	case (c.TLSClientCAFile == "") != (c.TLSClientAuth == ClientAuthNone):
@@ -38,7 +36,7 @@ func (c *Config) readTLS(bad func(string, ...any)) {
 	}
 	if c.Upstream != nil && c.Upstream.Scheme != "https" {
 		if c.UpstreamCAFile != "" {
-			bad("ENVGATE_UPSTREAM_CA_FILE (--upstream-ca-file): %q: set, but ENVGATE_UPSTREAM is %s: it is for https", Printable(c.UpstreamCAFile), c.Upstream.Scheme)
+			bad("ENVGATE_UPSTREAM_CA_FILE (--upstream-ca-file): %q: set, but ENVGATE_UPSTREAM is %s: it is for https", PrintablePath(c.UpstreamCAFile), c.Upstream.Scheme)
 		}
 		if c.UpstreamServerName != "" {
 			bad("ENVGATE_UPSTREAM_SERVER_NAME (--upstream-server-name): %q: set, but ENVGATE_UPSTREAM is %s: it is for https", Printable(c.UpstreamServerName), c.Upstream.Scheme)
@@ -57,14 +55,14 @@ func (c *Config) readTLS(bad func(string, ...any)) {
 func (c *Config) serverTLS(bad func(string, ...any)) {
 	c.files = append(c.files, c.TLSCertificateFile, c.TLSKeyFile)
 	for _, file := range []string{c.TLSCertificateFile, c.TLSKeyFile} {
-		if _, err := os.ReadFile(file); err != nil {
-			bad("ENVGATE_TLS_CERTIFICATE_FILE, ENVGATE_TLS_KEY_FILE: %q: %w", Printable(file), errors.Unwrap(err))
+		if _, err := readFile(file); err != nil {
+			bad("ENVGATE_TLS_CERTIFICATE_FILE, ENVGATE_TLS_KEY_FILE: %w", err)
 			return
 		}
 	}
 	pair, err := tls.LoadX509KeyPair(c.TLSCertificateFile, c.TLSKeyFile)
 	if err != nil {
-		bad("ENVGATE_TLS_CERTIFICATE_FILE, ENVGATE_TLS_KEY_FILE: %q and %q: not a PEM certificate and its private key", Printable(c.TLSCertificateFile), Printable(c.TLSKeyFile))
+		bad("ENVGATE_TLS_CERTIFICATE_FILE, ENVGATE_TLS_KEY_FILE: %q and %q: not a PEM certificate and its private key", PrintablePath(c.TLSCertificateFile), PrintablePath(c.TLSKeyFile))
 		return
 	}
 	c.CertificateExpiry = pair.Leaf.NotAfter
@@ -83,14 +81,14 @@ func (c *Config) serverTLS(bad func(string, ...any)) {
 
 // readPool reads a PEM file of certificates.
 func (c *Config) readPool(file string) (*x509.CertPool, error) {
-	text, err := os.ReadFile(file)
+	text, err := readFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("%q: %w", Printable(file), errors.Unwrap(err))
+		return nil, err
 	}
 	c.files = append(c.files, file)
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%q: holds no PEM certificate", Printable(file))
+		return nil, fmt.Errorf("%q: holds no PEM certificate", PrintablePath(file))
 	}
 	return pool, nil
 }

@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -19,6 +17,8 @@ import (
 // keySource finds the keys that a token of one issuer may be verified with, by its key id (empty: none) and algorithm.
 type keySource interface {
 	Keys(ctx context.Context, kid, algorithm string) ([]crypto.PublicKey, error)
+	Knows(kid, algorithm string) bool                 // that very id: another look at where the keys come from can't help
+	Refresh(ctx context.Context, version uint64) bool // looks again, and tells whether the keys are others since that version
 	Status() jwks.Status
 	Version() uint64 // changes with the keys
 }
@@ -39,6 +39,12 @@ func (p *pemKeys) Keys(_ context.Context, _, algorithm string) (found []crypto.P
 	return found, nil
 }
 
+// Knows says that no other keys are to be had.
+func (p *pemKeys) Knows(string, string) bool { return true }
+
+// Refresh does nothing.
+func (p *pemKeys) Refresh(context.Context, uint64) bool { return false }
+
 // Status tells how many keys there are, and when they were read.
 func (p *pemKeys) Status() jwks.Status { return jwks.Status{Keys: len(p.keys), Fetched: p.read} }
 
@@ -53,13 +59,13 @@ func (t *TrustedIssuer) source() (_ keySource, roots string, err error) {
 			Refresh: t.refresh, Cooldown: t.cooldown, Timeout: jwks.Timeout,
 		}
 		if t.CAFile != "" {
-			text, err := os.ReadFile(t.CAFile)
+			text, err := readFile(t.CAFile)
 			if err != nil {
-				return nil, "", fmt.Errorf("ca_file: %q: %w", Printable(t.CAFile), errors.Unwrap(err))
+				return nil, "", fmt.Errorf("ca_file: %w", err)
 			}
 			o.Roots = x509.NewCertPool()
 			if !o.Roots.AppendCertsFromPEM(text) {
-				return nil, "", fmt.Errorf("ca_file: %q: holds no PEM certificate", Printable(t.CAFile))
+				return nil, "", fmt.Errorf("ca_file: %q: holds no PEM certificate", PrintablePath(t.CAFile))
 			}
 			roots = string(text)
 		}
@@ -72,7 +78,7 @@ func (t *TrustedIssuer) source() (_ keySource, roots string, err error) {
 			return nil, "", fmt.Errorf("public_keys: %w", err)
 		}
 		if !slices.ContainsFunc(t.Algorithms, func(a string) bool { return fits(path, key, a) == nil }) {
-			return nil, "", fmt.Errorf("public_keys: %q: a key for none of %s", Printable(path), strings.Join(t.Algorithms, ", "))
+			return nil, "", fmt.Errorf("public_keys: %q: a key for none of %s", PrintablePath(path), strings.Join(t.Algorithms, ", "))
 		}
 		p.keys = append(p.keys, key)
 	}
@@ -129,15 +135,25 @@ func (t *trusted) signature(ctx context.Context, token string, p parsed) Verdict
 	if !slices.Contains(t.Algorithms, p.algorithm) {
 		return Verdict{Reason: Algorithm}
 	}
-	keys, err := t.keys.Keys(ctx, p.keyID, p.algorithm)
-	if err != nil {
-		return Verdict{Reason: UnknownKey}
-	}
 	method := jwt.GetSigningMethod(p.algorithm)
-	for _, key := range keys {
-		if p.signature != nil && method.Verify(p.signed, p.signature, key) == nil {
-			return Verdict{Verified: true, Issuer: t.Issuer, forward: token}
+	for again := true; again; {
+		version := t.keys.Version()
+		keys, err := t.keys.Keys(ctx, p.keyID, p.algorithm)
+		if err != nil {
+			return Verdict{Reason: UnknownKey}
 		}
+		for _, key := range keys {
+			if p.signature != nil && method.Verify(p.signed, p.signature, key) == nil {
+				return Verdict{Verified: true, Issuer: t.Issuer, forward: token}
+			}
+		}
+		if p.signature == nil || t.keys.Knows(p.keyID, p.algorithm) {
+			return Verdict{Reason: Signature}
+		}
+		again = t.keys.Refresh(ctx, version)
+	}
+	if p.keyID != "" {
+		return Verdict{Reason: UnknownKey}
 	}
 	return Verdict{Reason: Signature}
 }

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"encoding/base64"
+	"fmt"
+	"net/http"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -186,6 +188,54 @@ func TestBasicIsOfferedOnlyWhereAllowed(t *testing.T) {
 	}
 }
 
+// The document that the gateway serves is the one that challenges name, and nobody needs a token to read it; what lies beside
+// it stays protected, for a legacy gateway takes any path that ends in /mcp for its MCP endpoint.
+func TestProtectedResourceMetadataOfTheGateway(t *testing.T) {
+	u := newRecorder(t, func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte("the gateway's")) })
+	policy := writeFile(t, "policy.yaml", "protected_resource: {path: /mcp, served_by_gateway: true}\nroutes: []\ntokens: {cookies: [jwt_token]}\n")
+	s := startSidecar(t, u.URL, "ENVGATE_PUBLIC_URL=https://gateway.example.org", "ENVGATE_POLICY="+policy, "APP_ROOT_PATH=/gw")
+	res, _ := s.get("/gw/mcp")
+	_, named, _ := strings.Cut(res.Header.Get("WWW-Authenticate"), `resource_metadata="https://gateway.example.org`)
+	const path = "/.well-known/oauth-protected-resource/gw/mcp"
+	if named != path+`"` {
+		t.Fatalf("the challenge names %q", named)
+	}
+	for _, row := range []struct {
+		name, method, path string
+		headers            []string
+		status, forwarded  int
+	}{
+		{"read", "GET", path, nil, 200, 1},
+		{"its head", "HEAD", path, nil, 200, 1},
+		{"before a browser reads it", "OPTIONS", path, []string{"Origin: https://inspector.example.com", "Access-Control-Request-Method: GET"}, 200, 1},
+		{"with a bad token", "GET", path, []string{bearer("x"), "Cookie: jwt_token=x"}, 200, 1},
+		{"written to", "POST", path, nil, 401, 0},
+		{"below the root path", "GET", "/gw" + path, nil, 401, 0},
+		{"with a slash", "GET", path + "/", nil, 401, 0},
+		{"another resource", "GET", "/.well-known/oauth-protected-resource/mcp", nil, 401, 0},
+		{"a longer path", "GET", path + "/mcp", nil, 401, 0},
+		{"another spelling", "GET", "/.well-known/oauth-protected-resource/gw/%6dcp", nil, 401, 0},
+		{"an upgrade", "GET", path, []string{"Connection: Upgrade", "Upgrade: websocket"}, 401, 0},
+	} {
+		before := len(u.requests())
+		res, _ := s.send(row.method, row.path, "", row.headers...)
+		forwarded := u.requests()[before:]
+		if res.StatusCode != row.status || len(forwarded) != row.forwarded {
+			t.Errorf("%s: %d, %d requests at the gateway", row.name, res.StatusCode, len(forwarded))
+		}
+		for _, seen := range forwarded {
+			if strings.Contains(fmt.Sprint(seen), "Authorization") || strings.Contains(fmt.Sprint(seen), "jwt_token") {
+				t.Errorf("%s: a failing credential reached the gateway: %v", row.name, seen)
+			}
+		}
+	}
+	protecting := writeFile(t, "protecting.yaml", "protected_resource: {path: /mcp, served_by_gateway: true}\nroutes: [{prefix: /.well-known/, access: protected}]\n")
+	closed := startSidecar(t, u.URL, "ENVGATE_PUBLIC_URL=https://gateway.example.org", "ENVGATE_POLICY="+protecting)
+	if res, _ := closed.get("/.well-known/oauth-protected-resource/mcp"); res.StatusCode != 401 {
+		t.Errorf("a route that protects it: %d", res.StatusCode)
+	}
+}
+
 // MCP clients find where to get a token (RFC 9728): by the challenge, and by the document that it names. The address comes
 // from the configuration, whatever the request's Host says.
 func TestProtectedResourceMetadata(t *testing.T) {
@@ -230,10 +280,6 @@ func TestProtectedResourceMetadata(t *testing.T) {
 	if res, body := below.get("/.well-known/oauth-protected-resource/gw/mcp"); res.StatusCode != 200 || !strings.Contains(body, `"resource":"https://gateway.example.org/gw/mcp"`) {
 		t.Errorf("below /gw: %d %s", res.StatusCode, body)
 	}
-	gateways := startSidecar(t, u.URL, public, policy("{path: /mcp, served_by_gateway: true}"))
-	if res, _ := gateways.get("/tools"); !strings.Contains(res.Header.Get("WWW-Authenticate"), "resource_metadata=") {
-		t.Errorf("the gateway's own document: %v", res.Header)
-	}
 	if without, _ := startSidecar(t, u.URL).get("/tools"); strings.Contains(without.Header.Get("WWW-Authenticate"), "resource_metadata") {
 		t.Errorf("without the section: %v", without.Header)
 	}
@@ -247,7 +293,8 @@ func TestProtectedResourceMetadata(t *testing.T) {
 	for text, message := range map[string]string{
 		"{path: mcp, authorization_servers: [https://a]}": `protected_resource: path: "mcp": want a canonical path that starts with /, or none`,
 		"{path: /mcp}": "protected_resource: authorization_servers: missing: want the issuers at which clients get tokens",
-		"{authorization_servers: [http://login.example.com]}": `protected_resource: authorization_servers: "http://login.example.com": want an https address without query and fragment`,
+		"{authorization_servers: [http://login.example.com]}":                  `protected_resource: authorization_servers: "http://login.example.com": want an https address without user, query and fragment`,
+		"{authorization_servers: ['https://user:password@login.example.com']}": `protected_resource: authorization_servers: "https://[secret]@login.example.com": want an https address without user, query and fragment`,
 	} {
 		if _, err := authz.Parse(authz.Source{Environ: []string{"JWT_SECRET_KEY=" + testSecret, public, policy(text)}}); err == nil || !strings.HasSuffix(err.Error(), message) {
 			t.Errorf("got %v, want %s", err, message)

@@ -228,3 +228,25 @@ func TestTLSToTheUpstream(t *testing.T) {
 		})
 	}
 }
+
+// A certificate that has expired is served, and told: at start, and when a reload brings it.
+func TestExpiredCertificatesAreTold(t *testing.T) {
+	u := newRecorder(t, nil)
+	own, folder := newAuthority(t), t.TempDir()
+	certificate, key := own.pair(t, folder, &x509.Certificate{})
+	web := filepath.Join(folder, "web.yaml")
+	write(t, web, "tls_server_config: {cert_file: tls.crt, key_file: tls.key}\n")
+	expired := func(s *sidecar, listener string) bool {
+		return strings.Contains(s.logs.String(), `"level":"WARN","msg":"the certificate has expired: clients refuse it","listener":"`+listener+`","expired":"`)
+	}
+	s, _ := startReloading(t, u.URL, "ENVGATE_TLS_CERTIFICATE_FILE="+certificate, "ENVGATE_TLS_KEY_FILE="+key)
+	if expired(s, "traffic") {
+		t.Error("told of a good one")
+	}
+	own.pair(t, folder, &x509.Certificate{NotAfter: time.Now().Add(-time.Minute)})
+	eventually(t, "a line after a reload", func() bool { return expired(s, "traffic") })
+	s, _ = startReloading(t, u.URL, "ENVGATE_TLS_CERTIFICATE_FILE="+certificate, "ENVGATE_TLS_KEY_FILE="+key)
+	eventually(t, "a line at start", func() bool { return expired(s, "traffic") && !expired(s, "admin") })
+	s = startSidecar(t, u.URL, "ENVGATE_WEB_CONFIG_FILE="+web)
+	eventually(t, "a line about the admin listener", func() bool { return expired(s, "admin") && !expired(s, "traffic") })
+}

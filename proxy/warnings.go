@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"envgate/authz"
 	"envgate/metrics"
@@ -26,7 +27,16 @@ func newWarnings(c *authz.Config, m *metrics.Metrics, log *slog.Logger) *warning
 	for _, warning := range c.Warnings() {
 		w.raise(warning)
 	}
+	w.expired("traffic", c.CertificateExpiry)
 	return w
+}
+
+// expired logs that a listener serves a certificate that clients refuse. It serves all the same: clients may be told not to
+// look, and a reload must not end what works.
+func (w *warnings) expired(listener string, at time.Time) {
+	if !at.IsZero() && time.Now().After(at) {
+		w.log.Warn("the certificate has expired: clients refuse it", "listener", listener, "expired", at.UTC().Format(time.RFC3339))
+	}
 }
 
 // list returns the active warnings.
@@ -79,6 +89,7 @@ func (w *warnings) reconsider(c *authz.Config) {
 			w.clear(active.Check)
 		}
 	}
+	w.expired("traffic", c.CertificateExpiry)
 }
 
 // observe raises what only traffic can show.

@@ -37,8 +37,9 @@ func CheckWebConfig(c *authz.Config) error {
 	return err
 }
 
-// quoted is text of the file inside a message about it: it may be a password's hash or a key.
-var quoted = regexp.MustCompile("`[^`]*`|\"[^\"]*\"")
+// quoted is text of the file inside a message about it: it may be a password's hash or a key. So may the name of a field that
+// is none be, or what stands where a path belongs.
+var quoted = regexp.MustCompile("`[^`]*`|\"[^\"]*\"|\\bfield \\S{24,} not found|-----BEGIN .*")
 
 func readWebConfig(path string) (w webConfig, err error) {
 	if path == "" {
@@ -46,7 +47,7 @@ func readWebConfig(path string) (w webConfig, err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = fmt.Errorf("ENVGATE_WEB_CONFIG_FILE (--web.config.file): %q: %w", authz.Printable(path), err)
+			err = fmt.Errorf("ENVGATE_WEB_CONFIG_FILE (--web.config.file): %q: %w", authz.PrintablePath(path), err)
 		}
 	}()
 	if err := web.Validate(path); err != nil {
@@ -54,7 +55,7 @@ func readWebConfig(path string) (w webConfig, err error) {
 		if errors.As(err, &missing) && missing.Path == path {
 			return w, missing.Err
 		}
-		return w, errors.New(quoted.ReplaceAllString(strings.Join(strings.Fields(err.Error()), " "), "[redacted]"))
+		return w, errors.New(authz.Redact(quoted.ReplaceAllString(strings.Join(strings.Fields(err.Error()), " "), "[redacted]")))
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -92,12 +93,13 @@ func (w webConfig) expiry(path string) (at time.Time, ok bool) {
 	return leaf.NotAfter, true
 }
 
-// showAdminCertificate moves the gauge of the admin listener's certificate.
+// showAdminCertificate moves the gauge of the admin listener's certificate, and warns of one that has expired.
 func (s *Server) showAdminCertificate() {
 	path := s.config.WebConfigFile
 	if w, err := readWebConfig(path); err == nil {
 		if at, ok := w.expiry(path); ok {
 			s.proxy.metrics.CertificateExpiry("admin", at)
+			s.proxy.warnings.expired("admin", at)
 		}
 	}
 }

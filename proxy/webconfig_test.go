@@ -140,12 +140,14 @@ func TestTheWebConfigurationIsReloaded(t *testing.T) {
 func TestBrokenWebConfigurations(t *testing.T) {
 	folder := t.TempDir()
 	for name, row := range map[string]struct{ text, message string }{
-		"another key":                 {"basic_auth: {}\n", `"FILE": yaml: unmarshal errors: line 1: field basic_auth not found in type web.Config`},
-		"a hash that is none":         {"basic_auth_users: {operator: web-config-password}\n", `"FILE": crypto/bcrypt: hashedSecret too short to be a bcrypted password`},
-		"a hash in the wrong place":   {"basic_auth_users: web-config-password\n", `"FILE": yaml: unmarshal errors: line 1: cannot unmarshal !!str [redacted] into map[string]config.Secret`},
-		"a certificate without a key": {"tls_server_config: {cert_file: tls.crt}\n", `"FILE": missing one of key or key_file`},
-		"a certificate that isn't":    {"tls_server_config: {cert_file: none.crt, key_file: none.key}\n", `"FILE": failed to read cert_file (FOLDER/none.crt): open FOLDER/none.crt: no such file or directory`},
-		"a header that isn't allowed": {"http_server_config: {headers: {X-Other: x}}\n", `"FILE": HTTP header [redacted] can not be configured`},
+		"another key":                  {"basic_auth: {}\n", `"FILE": yaml: unmarshal errors: line 1: field basic_auth not found in type web.Config`},
+		"a hash that is none":          {"basic_auth_users: {operator: web-config-password}\n", `"FILE": crypto/bcrypt: hashedSecret too short to be a bcrypted password`},
+		"a hash in the wrong place":    {"basic_auth_users: web-config-password\n", `"FILE": yaml: unmarshal errors: line 1: cannot unmarshal !!str [redacted] into map[string]config.Secret`},
+		"a certificate without a key":  {"tls_server_config: {cert_file: tls.crt}\n", `"FILE": missing one of key or key_file`},
+		"a certificate that isn't":     {"tls_server_config: {cert_file: none.crt, key_file: none.key}\n", `"FILE": failed to read cert_file (FOLDER/none.crt): open FOLDER/none.crt: no such file or directory`},
+		"a secret for a key":           {"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b: x\n", `"FILE": yaml: unmarshal errors: line 1: [redacted] in type web.Config`},
+		"a key where its path belongs": {"tls_server_config: {key_file: tls.key, cert_file: \"/-----BEGIN EC PRIVATE KEY-----\\nMHcCAQEEIA8CDKunGVAX5hTF1HtitjTu6FnhukBzTwz5\\n\"}\n", `"FILE": failed to read cert_file (/[redacted]`},
+		"a header that isn't allowed":  {"http_server_config: {headers: {X-Other: x}}\n", `"FILE": HTTP header [redacted] can not be configured`},
 	} {
 		file := filepath.Join(folder, "web.yaml")
 		write(t, file, row.text)
@@ -153,6 +155,7 @@ func TestBrokenWebConfigurations(t *testing.T) {
 	}
 	missing := filepath.Join(folder, "none.yaml")
 	checkBroken(t, "a file that isn't there", missing, fmt.Sprintf("%q: no such file or directory", missing))
+	checkBroken(t, "a secret instead", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b", `"[secret]": no such file or directory`)
 }
 
 func checkBroken(t *testing.T, name, file, message string) {

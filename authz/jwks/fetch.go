@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -89,6 +90,9 @@ func (c *client) fetch(ctx context.Context) ([]key, error) {
 		}
 		if err := CheckURL(document.JWKSURI, c.o.InsecureHTTP); err != nil {
 			return nil, fmt.Errorf("discovery document: jwks_uri: %w", err)
+		}
+		if strings.HasPrefix(strings.ToLower(c.o.DiscoveryURL), "https:") && !strings.HasPrefix(strings.ToLower(document.JWKSURI), "https:") && !c.o.InsecureHTTP { // whatever it may be of this machine
+			return nil, errors.New("discovery document: jwks_uri: http: want https, as the document itself, or insecure_http: true")
 		}
 		address = document.JWKSURI
 	}

@@ -2,8 +2,9 @@
 // configured, or that the issuer's discovery document names (OpenID Connect Discovery 1.0; RFC 8414).
 //
 // Keys are fetched in the background: at start, with quick retries until the first success; then on schedule; and when a
-// token names a key that isn't known, at most once per cooldown whatever the outcome. There is one fetch at a time. When
-// it fails, the keys that are known stay. Nothing that a token says reaches a request of ours, but that it caused it.
+// token is of a key that isn't known, at most once per cooldown whatever the outcome. There is one fetch at a time, but for
+// the first one, which is tried again while an issuer takes requests and doesn't answer them. When a fetch fails, the keys
+// that are known stay. Nothing that a token says reaches a request of ours, but that it caused it.
 package jwks
 
 import (
@@ -12,6 +13,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,8 +48,12 @@ const (
 // Retries at start follow each other this quickly at first, and this slowly at last: whoever is up again is found soon.
 const (
 	firstRetry = 50 * time.Millisecond
-	lastRetry  = 1500 * time.Millisecond
+	lastRetry  = 800 * time.Millisecond
 )
+
+// patience is how long the first fetch waits for an answer before it asks once more, beside: an issuer that hung, and works
+// again, is found at once, and one that is slow still has its time.
+const patience = time.Second
 
 // maxWaiting is how many callers may wait for a fetch: more than that, and a key that isn't known is unknown at once.
 const maxWaiting = 512
@@ -111,12 +117,51 @@ func (s *Set) Run(ctx context.Context, fetched func(Status, error)) {
 func (s *Set) Fetch(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.o.Timeout)
 	defer cancel()
-	keys, err := s.client.fetch(ctx)
+	fetch := s.client.fetch
+	if s.current.Load() == nil {
+		fetch = s.first
+	}
+	keys, err := fetch(ctx)
 	if err == nil {
 		s.current.Store(&snapshot{keys, time.Now()})
 		s.version.Add(1)
 	}
 	return err
+}
+
+// first is a fetch that asks again each time that patience ends, and takes the first answer that is good.
+func (s *Set) first(ctx context.Context) ([]key, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type outcome struct {
+		keys []key
+		err  error
+	}
+	outcomes, asking := make(chan outcome), 0
+	again := time.NewTicker(patience)
+	defer again.Stop()
+	for {
+		asking++
+		go func() {
+			keys, err := s.client.fetch(ctx)
+			select {
+			case outcomes <- outcome{keys, err}:
+			case <-ctx.Done():
+			}
+		}()
+		for waiting := true; waiting; {
+			select {
+			case o := <-outcomes:
+				if asking--; o.err == nil || asking == 0 {
+					return o.keys, o.err
+				}
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-again.C:
+				waiting = false
+			}
+		}
+	}
 }
 
 // retryLimit is longer once there are keys: a refresh that fails is nothing that a client feels.
@@ -133,34 +178,52 @@ func jittered(d time.Duration) time.Duration {
 }
 
 // Keys returns the keys that a token with this key id (empty: none) and algorithm may be verified with. A key id that
-// isn't known causes a fetch, if none did within the cooldown, and waits for it.
+// isn't known causes a fetch, if none did within the cooldown, and waits for it. Where the set has keys without an id, they
+// are returned first: Refresh is for when none of them verifies the token.
 func (s *Set) Keys(ctx context.Context, kid, algorithm string) ([]crypto.PublicKey, error) {
 	now := s.current.Load()
 	if now == nil {
 		return nil, ErrUnavailable
 	}
-	found, known := now.find(kid, algorithm)
-	if known {
+	if found := now.find(kid, algorithm); len(found) > 0 || kid == "" {
 		return found, nil
 	}
 	s.refreshFor(ctx)
-	if found, known = s.current.Load().find(kid, algorithm); known {
+	if found := s.current.Load().find(kid, algorithm); len(found) > 0 {
 		return found, nil
 	}
 	return nil, ErrUnknownKey
 }
 
-// find lists the keys for an algorithm with a key id, or all of them for a token that names none.
-func (p *snapshot) find(kid, algorithm string) (found []crypto.PublicKey, known bool) {
-	for _, k := range p.keys {
-		if (kid == "" || k.id == kid || k.id == "") && k.fits(algorithm) && len(found) < maxTried {
-			found = append(found, k.public)
-		}
-	}
-	return found, kid == "" || len(found) > 0
+// Knows tells whether the set has a key with exactly this id for the algorithm: then no fetch would help a token that it
+// doesn't verify.
+func (s *Set) Knows(kid, algorithm string) bool {
+	now := s.current.Load()
+	return now != nil && kid != "" && slices.ContainsFunc(now.keys, func(k key) bool { return k.id == kid && k.fits(algorithm) })
 }
 
-// refreshFor fetches because a key id wasn't known, unless one did so within the cooldown, and waits. While a fetch runs,
+// Refresh is for a token that no key of a version verified, and whose key isn't known. It fetches, if nothing of the kind did
+// so within the cooldown, and tells whether the keys are others since that version.
+func (s *Set) Refresh(ctx context.Context, version uint64) bool {
+	if s.Version() == version {
+		s.refreshFor(ctx)
+	}
+	return s.Version() != version
+}
+
+// find lists the keys for an algorithm with a key id and, after them, those without; or all of them for a token that names none.
+func (p *snapshot) find(kid, algorithm string) (found []crypto.PublicKey) {
+	for _, named := range []bool{true, false} {
+		for _, k := range p.keys {
+			if (k.id == kid) == named && (kid == "" || named || k.id == "") && k.fits(algorithm) && len(found) < maxTried {
+				found = append(found, k.public)
+			}
+		}
+	}
+	return found
+}
+
+// refreshFor fetches because a key wasn't known, unless one did so within the cooldown, and waits. While a fetch runs,
 // it waits for that.
 func (s *Set) refreshFor(ctx context.Context) {
 	if s.waiting.Add(1) > maxWaiting {

@@ -275,6 +275,96 @@ func TestAFloodOfUnknownKeyIDs(t *testing.T) {
 	}
 }
 
+// A discovery document over https names no key set over http, not even on loopback: that is the machine of whoever reads it.
+func TestADiscoveryDocumentThatNamesLoopback(t *testing.T) {
+	i := issuertest.New(t, "ES256")
+	keys := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"keys": [` + i.Key() + `]}`)) }))
+	t.Cleanup(keys.Close)
+	document := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"issuer": %q, "jwks_uri": %q}`, i.URL, keys.URL)
+	})
+	secure, plain := httptest.NewTLSServer(document), httptest.NewServer(document)
+	t.Cleanup(secure.Close)
+	t.Cleanup(plain.Close)
+	for _, row := range []struct {
+		name, discovery string
+		insecure        bool
+		message         string
+	}{
+		{"over https", secure.URL, false, "discovery document: jwks_uri: http: want https, as the document itself, or insecure_http: true"},
+		{"over https, and http allowed", secure.URL, true, ""},
+		{"all on loopback", plain.URL, false, ""},
+	} {
+		o := options(i)
+		o.URL, o.DiscoveryURL, o.InsecureHTTP, o.Roots = "", row.discovery, row.insecure, x509.NewCertPool()
+		o.Roots.AddCert(secure.Certificate())
+		got := ""
+		if err := jwks.New(o).Fetch(t.Context()); err != nil {
+			got = err.Error()
+		}
+		if got != row.message {
+			t.Errorf("%s: got %q", row.name, got)
+		}
+	}
+}
+
+// An issuer that takes a request and never answers it, and works again while that request still waits, is found by another
+// one beside it; one that is slow is waited for.
+func TestAnIssuerThatHangsAtStart(t *testing.T) {
+	i := issuertest.New(t, "ES256")
+	i.Behave(issuertest.Stall)
+	o := options(i)
+	o.Timeout = time.Minute
+	s := running(t, o)
+	eventually(t, "a request that waits", 5*time.Second, func() bool { return i.Fetches() == 1 })
+	i.Behave(issuertest.Well)
+	eventually(t, "keys, long before that request would end", 20*time.Second, func() bool { return s.Status().Keys == 1 })
+
+	release := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		<-release
+		_, _ = w.Write([]byte(`{"keys": [` + i.Key() + `]}`))
+	}))
+	t.Cleanup(slow.Close)
+	o.URL = slow.URL
+	s = running(t, o)
+	time.AfterFunc(1500*time.Millisecond, func() { close(release) })
+	eventually(t, "keys of a slow issuer", 20*time.Second, func() bool { return s.Status().Keys == 1 })
+}
+
+// A key without an id is tried for any token, but it doesn't make a key id known.
+func TestKeysWithoutAnID(t *testing.T) {
+	i := issuertest.New(t, "ES256")
+	nameless := strings.Replace(i.Key(), `"kid"`, `"x-kid"`, 1)
+	set := atomic.Pointer[string]{}
+	serve := func(keys ...string) {
+		text := `{"keys": [` + strings.Join(keys, ",") + `]}`
+		set.Store(&text)
+	}
+	serve(nameless)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(*set.Load())) }))
+	t.Cleanup(server.Close)
+	o := options(i)
+	o.URL = server.URL
+	s := running(t, o)
+	loaded(t, s)
+	version := s.Version()
+	if keys, err := s.Keys(t.Context(), "key-2", "ES256"); len(keys) != 1 || err != nil || s.Knows("key-2", "ES256") || s.Knows("", "ES256") || s.Version() != version {
+		t.Fatalf("%d keys, %v, version %d", len(keys), err, s.Version())
+	}
+	i.Rotate(t, "ES256")
+	serve(nameless, i.Key())
+	if !s.Refresh(t.Context(), version) || !s.Knows("key-2", "ES256") || s.Knows("key-2", "RS256") {
+		t.Error("the new key is not known after a token asked for it")
+	}
+	if keys, err := s.Keys(t.Context(), "key-2", "ES256"); len(keys) != 2 || err != nil {
+		t.Errorf("%d keys, %v", len(keys), err)
+	}
+	if version = s.Version(); s.Refresh(t.Context(), version) || s.Version() != version {
+		t.Error("fetched within the cooldown")
+	}
+}
+
 func TestCheckURL(t *testing.T) {
 	for _, row := range []struct {
 		address  string

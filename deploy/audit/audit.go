@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -29,7 +30,8 @@ type Environment struct {
 	Notes     []string `json:"notes,omitempty"`
 
 	config *authz.Config
-	noKey  bool // the key lies in a file that can't be read here
+	unread bool     // some key lies in a file that can't be read here, or is said twice, differently
+	unsure []string // other settings that matter here, and are said twice, differently
 }
 
 // String names the environment as people tell it apart.
@@ -40,7 +42,7 @@ type Pair struct {
 	From      string `json:"from"`
 	To        string `json:"to"`
 	Separated bool   `json:"separated"`
-	Known     bool   `json:"known"` // false: it depends on a key that can't be read here
+	Known     bool   `json:"known"` // false: it depends on a key that can't be read here, or on settings that contradict each other
 	Why       string `json:"why"`
 	Set       string `json:"set,omitempty"`
 }
@@ -65,18 +67,22 @@ func Audit(all []Environment) (r Report, err error) {
 }
 
 func compare(from, to Environment) Pair {
-	p := Pair{From: from.String(), To: to.String(), Known: true}
-	c := from.config.Cross(to.config)
-	switch {
-	case (from.noKey || to.noKey) && from.Algorithm == to.Algorithm && (!to.config.CheckIssuer || from.Issuer == to.Issuer) && (!to.config.CheckAudience || from.Audience == to.Audience):
-		p.Known, p.Why, p.Set = false, "a key is in a file that can't be read here", "run the audit where the files are, or compare them by hand"
+	p := Pair{From: from.String(), To: to.String()}
+	c := from.config.Cross(to.config, from.unread || to.unread)
+	p.Separated, p.Known, p.Why, p.Set = !c.Works, c.Known, c.Why, c.Set
+	if c.Works {
 		return p
-	case from.noKey || to.noKey:
-		c = authz.Crossing{Why: "algorithm, issuer or audience differ"}
-	case from.config.SameSecret(to.config) && !c.Key:
-		c.Why += ", but is derived from one secret: who holds that can sign for both"
 	}
-	p.Separated, p.Why, p.Set = !c.Works, c.Why, c.Set
+	if contradicted := slices.Concat(from.unsure, to.unsure); len(contradicted) > 0 {
+		slices.Sort(contradicted)
+		p.Separated, p.Known = false, false
+		p.Why = "it depends on what is said twice, differently: " + strings.Join(slices.Compact(contradicted), ", ")
+		p.Set = "leave out the objects that are not the gateway's"
+		return p
+	}
+	if !c.Key && from.config.SameSecret(to.config) {
+		p.Why += "; both have one secret: who holds that can sign for both"
+	}
 	return p
 }
 

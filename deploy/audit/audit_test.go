@@ -1,9 +1,16 @@
 package audit
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -37,22 +44,32 @@ func TestCrossings(t *testing.T) {
 	}{
 		{"as the charts leave them", "JWT_SECRET_KEY=" + first, "JWT_SECRET_KEY=" + first, false, "same key, issuer and audience, and the same ENVIRONMENT"},
 		{"named, but legacy tokens carry no env", staging, production, false, "same key, issuer and audience, and its tokens carry no env"},
-		{"embedded", staging + "|EMBED_ENVIRONMENT_IN_TOKENS=true", production, true, "env differs, though key, issuer and audience are the same; tokens from before embedding pass, unless missing ones are denied"},
+		{"embedded", staging + "|EMBED_ENVIRONMENT_IN_TOKENS=true", production, true, "env differs, though the key is the same; tokens from before embedding pass, unless missing ones are denied"},
 		{"embedded, and not looked at", staging + "|EMBED_ENVIRONMENT_IN_TOKENS=true", production + "|VALIDATE_TOKEN_ENVIRONMENT=false", false, "same key, issuer and audience, and env is not enforced there"},
-		{"denied without env", staging, production + "|ENVGATE_MISSING_ENVIRONMENT=deny", true, "its tokens carry no env, which is denied there, though key, issuer and audience are the same"},
+		{"denied without env", staging, production + "|ENVGATE_MISSING_ENVIRONMENT=deny", true, "its tokens carry no env, which is denied there, though the key is the same"},
 		{"only reported", staging + "|EMBED_ENVIRONMENT_IN_TOKENS=true", production + "|ENVGATE_MODE=report", false, "same key, issuer and audience, and the mode there is report"},
 		{"by issuer", staging + "|JWT_ISSUER=a", production, true, "the issuer differs, though the key is the same"},
 		{"by issuer, unchecked", staging + "|JWT_ISSUER=a", production + "|JWT_ISSUER_VERIFICATION=false", false, "same key, issuer and audience, and its tokens carry no env"},
-		{"by audience", staging + "|JWT_AUDIENCE=a", production, true, "the audience differs, though the key and the issuer are the same"},
+		{"by audience", staging + "|JWT_AUDIENCE=a", production, true, "the audience differs, though the key is the same"},
 		{"by key", staging, "ENVGATE_ENVIRONMENT=production|JWT_SECRET_KEY=" + second, true, "the key differs"},
-		{"by derived key", staging + "|DERIVE_KEY_PER_ENVIRONMENT=true", production + "|DERIVE_KEY_PER_ENVIRONMENT=true", true, "the key differs, but is derived from one secret: who holds that can sign for both"},
+		{"by derived key", staging + "|DERIVE_KEY_PER_ENVIRONMENT=true", production + "|DERIVE_KEY_PER_ENVIRONMENT=true", true, "the key differs; both have one secret: who holds that can sign for both"},
 		{"the same derived key", production + "|DERIVE_KEY_PER_ENVIRONMENT=true", production + "|DERIVE_KEY_PER_ENVIRONMENT=true", false, "same key, issuer and audience, and the same ENVIRONMENT"},
-		{"derived on one side only", staging, production + "|DERIVE_KEY_PER_ENVIRONMENT=true", true, "the key differs, but is derived from one secret: who holds that can sign for both"},
+		{"derived on one side only", staging, production + "|DERIVE_KEY_PER_ENVIRONMENT=true", true, "the key differs; both have one secret: who holds that can sign for both"},
 		{"by the additional secret of a rotation", staging, "ENVGATE_ENVIRONMENT=production|JWT_SECRET_KEY=" + second + "|ENVGATE_ADDITIONAL_SECRET_KEY=" + first, false, "same key, issuer and audience, and its tokens carry no env"},
-		{"by algorithm", staging, production + "|JWT_ALGORITHM=HS512", true, "the key differs, but is derived from one secret: who holds that can sign for both"},
+		{"tokens from before a rotation", "ENVGATE_ENVIRONMENT=staging|JWT_SECRET_KEY=" + second + "|ENVGATE_ADDITIONAL_SECRET_KEY=" + first, production, false, "same additional key, issuer and audience, and its tokens carry no env"},
+		{"tokens from before a rotation, by issuer", "ENVGATE_ENVIRONMENT=staging|JWT_ISSUER=a|JWT_SECRET_KEY=" + second + "|ENVGATE_ADDITIONAL_SECRET_KEY=" + first, production, true, "the issuer differs, though an additional key is accepted there"},
+		{"a published additional secret there", staging, "ENVGATE_ENVIRONMENT=production|JWT_SECRET_KEY=" + second + "|ENVGATE_ADDITIONAL_SECRET_KEY=my-test-key", false, "anybody can sign for it: its additional secret is a published one"},
+		{"a published additional secret here", staging + "|ENVGATE_ADDITIONAL_SECRET_KEY=my-test-key", "ENVGATE_ENVIRONMENT=production|JWT_SECRET_KEY=" + second, true, "the key differs"},
+		{"a published secret there, and a key that can't be read here", "ENVGATE_ENVIRONMENT=staging|JWT_SECRET_KEY_FILE=/nowhere/s|JWT_ISSUER=a", "ENVGATE_ENVIRONMENT=production|JWT_SECRET_KEY=my-test-key", false, "anybody can sign for it: its secret is a published one"},
+		{"secrets that can be guessed", "ENVGATE_ENVIRONMENT=staging|JWT_SECRET_KEY=abc", "ENVGATE_ENVIRONMENT=production|JWT_SECRET_KEY=xyz", false, "its secret can be guessed from one token: it has 3 bytes, fewer than 32"},
+		{"an additional secret that can be guessed", staging, "ENVGATE_ENVIRONMENT=production|JWT_SECRET_KEY=" + second + "|ENVGATE_ADDITIONAL_SECRET_KEY=xyz", false, "its additional secret can be guessed from one token: it has 3 bytes, fewer than 32"},
+		{"one secret, by an additional key that can't be read", staging + "|ENVGATE_ADDITIONAL_SECRET_KEY_FILE=/nowhere/s", production, false, "same key, issuer and audience, and its tokens carry no env"},
+		{"embedded, whatever the key that can't be read is", staging + "|EMBED_ENVIRONMENT_IN_TOKENS=true|JWT_ISSUER=mcpgateway", "ENVGATE_ENVIRONMENT=production|JWT_SECRET_KEY_FILE=/nowhere/s", true, "env differs, though the key may be the same; tokens from before embedding pass, unless missing ones are denied"},
+		{"files that have nothing to do with it", staging + "|JWT_PUBLIC_KEY_PATH=jwt/public.pem|JWT_PRIVATE_KEY_PATH=jwt/private.pem|ENVGATE_TLS_CERTIFICATE_FILE=/tls/tls.crt|ENVGATE_TLS_KEY_FILE=/tls/tls.key|ENVGATE_WEB_CONFIG_FILE=/web.yaml", "ENVGATE_ENVIRONMENT=production|JWT_SECRET_KEY=" + second + "|ENVGATE_UPSTREAM=https://gw|ENVGATE_UPSTREAM_CA_FILE=/ca.pem|ENVGATE_POLICY=/policy.yaml", true, "the key differs"},
+		{"by algorithm", staging, production + "|JWT_ALGORITHM=HS512", true, "the algorithm differs; both have one secret: who holds that can sign for both"},
 		{"a published secret there", staging, "ENVGATE_ENVIRONMENT=production|JWT_SECRET_KEY=my-test-key", false, "anybody can sign for it: its secret is a published one"},
-		{"translated, and issued", staging + "|DERIVE_KEY_PER_ENVIRONMENT=1|EMBED_ENVIRONMENT_IN_TOKENS=1|ENVGATE_TRANSLATE_KEYS=issue", production + "|DERIVE_KEY_PER_ENVIRONMENT=1|EMBED_ENVIRONMENT_IN_TOKENS=1|ENVGATE_TRANSLATE_KEYS=issue", true, "the key differs, but is derived from one secret: who holds that can sign for both"},
-		{"translated, not issued, base keys accepted", staging + "|DERIVE_KEY_PER_ENVIRONMENT=1|EMBED_ENVIRONMENT_IN_TOKENS=1|ENVGATE_TRANSLATE_KEYS=accept", production + "|DERIVE_KEY_PER_ENVIRONMENT=1|EMBED_ENVIRONMENT_IN_TOKENS=1|ENVGATE_TRANSLATE_KEYS=accept", true, "env differs, though key, issuer and audience are the same; tokens from before embedding pass, unless missing ones are denied"},
+		{"translated, and issued", staging + "|DERIVE_KEY_PER_ENVIRONMENT=1|EMBED_ENVIRONMENT_IN_TOKENS=1|ENVGATE_TRANSLATE_KEYS=issue", production + "|DERIVE_KEY_PER_ENVIRONMENT=1|EMBED_ENVIRONMENT_IN_TOKENS=1|ENVGATE_TRANSLATE_KEYS=issue", true, "the key differs; both have one secret: who holds that can sign for both"},
+		{"translated, not issued, base keys accepted", staging + "|DERIVE_KEY_PER_ENVIRONMENT=1|EMBED_ENVIRONMENT_IN_TOKENS=1|ENVGATE_TRANSLATE_KEYS=accept", production + "|DERIVE_KEY_PER_ENVIRONMENT=1|EMBED_ENVIRONMENT_IN_TOKENS=1|ENVGATE_TRANSLATE_KEYS=accept", true, "env differs, though the key is the same; tokens from before embedding pass, unless missing ones are denied"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			r, err := Audit(read(t, row.from, row.to))
@@ -70,27 +87,77 @@ func TestCrossings(t *testing.T) {
 	}
 }
 
-// A key that lies in a file of another machine is not guessed about; what else keeps tokens apart is.
-func TestKeysThatCanNotBeRead(t *testing.T) {
-	rs := func(name, issuer string) string {
-		return "ENVGATE_ENVIRONMENT=" + name + "|JWT_ALGORITHM=RS256|JWT_PUBLIC_KEY_PATH=/nowhere/" + name + ".pem|JWT_ISSUER=" + issuer
-	}
-	r, err := Audit(read(t, rs("staging", "one"), rs("production", "one"), rs("development", "other"), "ENVGATE_ENVIRONMENT=test|JWT_SECRET_KEY="+first))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range r.Pairs {
-		unknown := strings.HasPrefix(p.From, "staging") && strings.HasPrefix(p.To, "production") || strings.HasPrefix(p.From, "production") && strings.HasPrefix(p.To, "staging")
-		if p.Known == unknown || p.Separated == unknown {
-			t.Errorf("%+v", p)
+// A key that lies in a file of another machine, or is said twice, is not guessed about; what else keeps tokens apart is said.
+func TestKeysThatCanNotBeKnown(t *testing.T) {
+	folder := t.TempDir()
+	public := func(name string) string {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
 		}
+		der, err := x509.MarshalPKIXPublicKey(key.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(folder, name)
+		if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
 	}
-	if r.Problem() == nil || r.Separated {
-		t.Error("unknown is no yes")
+	a, b := public("a.pem"), public("b.pem")
+	es := func(name, file, issuer string) string {
+		return "ENVGATE_ENVIRONMENT=" + name + "|JWT_ALGORITHM=ES256|JWT_PUBLIC_KEY_PATH=" + file + "|JWT_ISSUER=" + issuer
 	}
-	if e := r.Environments[0]; e.Algorithm != "RS256" || len(e.Notes) != 1 {
+	hs := "ENVGATE_ENVIRONMENT=production|JWT_SECRET_KEY=" + first
+	const more, moreFile = "|ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS=", "|ENVGATE_ADDITIONAL_SECRET_KEY_FILE=/nowhere/s"
+	for _, row := range []struct{ name, from, to, separated string }{
+		{"both keys elsewhere", es("staging", "/nowhere/s.pem", "one"), es("production", "/nowhere/p.pem", "one"), "unknown"},
+		{"both keys elsewhere, another issuer", es("staging", "/nowhere/s.pem", "one"), es("production", "/nowhere/p.pem", "other"), "yes"},
+		{"both keys elsewhere, another algorithm", es("staging", "/nowhere/s.pem", "one"), hs + "|JWT_ISSUER=one", "yes"},
+		{"both keys elsewhere, env embedded", es("staging", "/nowhere/s.pem", "one") + "|EMBED_ENVIRONMENT_IN_TOKENS=true|JWT_PRIVATE_KEY_PATH=/nowhere/k", es("production", "/nowhere/p.pem", "one"), "yes"},
+		{"two keys", es("staging", a, "one"), es("production", b, "one"), "yes"},
+		{"two keys, the private ones elsewhere", es("staging", a, "one") + "|EMBED_ENVIRONMENT_IN_TOKENS=true|JWT_PRIVATE_KEY_PATH=/nowhere/k", es("production", b, "one") + "|EMBED_ENVIRONMENT_IN_TOKENS=true|JWT_PRIVATE_KEY_PATH=/nowhere/k", "yes"},
+		{"one key", es("staging", a, "one"), es("production", a, "one"), "NO"},
+		{"additional keys that can all be read", es("staging", a, "one"), es("production", b, "one") + more + a + ", " + b, "NO"},
+		{"additional keys of which one can be read", es("staging", a, "one"), es("production", b, "one") + more + "/nowhere/x," + a, "NO"},
+		{"additional keys that can't be read", es("staging", a, "one"), es("production", b, "one") + more + "/nowhere/x", "unknown"},
+		{"only the additional key can be read", es("staging", a, "one"), es("production", "/nowhere/p.pem", "one") + more + a, "NO"},
+		{"only another additional key can be read", es("staging", a, "one"), es("production", "/nowhere/p.pem", "one") + more + b, "unknown"},
+		{"a secret elsewhere", "ENVGATE_ENVIRONMENT=staging|JWT_SECRET_KEY_FILE=/nowhere/s", hs, "unknown"},
+		{"an additional secret elsewhere", "ENVGATE_ENVIRONMENT=staging|JWT_SECRET_KEY=" + second + moreFile, hs, "unknown"},
+		{"an additional secret elsewhere, there", "ENVGATE_ENVIRONMENT=staging|JWT_SECRET_KEY=" + second, hs + moreFile, "unknown"},
+		{"an additional secret elsewhere, another issuer", "ENVGATE_ENVIRONMENT=staging|JWT_ISSUER=other|JWT_SECRET_KEY=" + second + moreFile, hs, "yes"},
+		{"two secrets in a namespace", twoSecrets("staging", first, second), "ENVGATE_ENVIRONMENT=production|JWT_SECRET_KEY=third-secret-0123456789abcdef-0123456789", "unknown"},
+		{"two secrets in a namespace, the last one shared", twoSecrets("staging", second, first), hs, "NO"},
+		{"the same secret twice", twoSecrets("staging", second, second), hs, "yes"},
+		{"two issuers in a namespace", twoSecrets("staging", second, second) + "---|kind: ConfigMap|metadata: {namespace: x}|data: {JWT_ISSUER: b}|---|kind: ConfigMap|metadata: {namespace: x}|data: {JWT_ISSUER: c}", hs, "unknown"},
+		{"two ports in a namespace", twoSecrets("staging", second, second) + "---|kind: ConfigMap|metadata: {namespace: x}|data: {PORT: b}|---|kind: ConfigMap|metadata: {namespace: x}|data: {PORT: c}", hs, "yes"},
+		{"two lines of an env file", "ENVGATE_ENVIRONMENT=staging|JWT_SECRET_KEY=" + first + "|JWT_SECRET_KEY=" + second, hs, "yes"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			r, err := Audit(read(t, row.from, row.to))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := r.Pairs[0]
+			if got := map[bool]string{true: "yes", false: "NO"}[p.Separated]; p.Known && got != row.separated || p.Known == (row.separated == "unknown") {
+				t.Errorf("%+v", p)
+			}
+			if row.separated != "yes" && (p.Separated || p.Set == "" || r.Problem() == nil || r.Separated) {
+				t.Errorf("unknown is no yes: %+v", p)
+			}
+		})
+	}
+	if e := read(t, es("staging", "/nowhere/s.pem", "one"))[0]; e.Algorithm != "ES256" || len(e.Notes) != 1 {
 		t.Errorf("%+v", e)
 	}
+}
+
+// twoSecrets are two Secrets of one namespace, which may belong to two gateways.
+func twoSecrets(name, one, other string) string {
+	object := "kind: Secret|metadata: {namespace: x}|stringData: {ENVGATE_ENVIRONMENT: " + name + ", JWT_SECRET_KEY: "
+	return object + one + "}|---|" + object + other + "}|"
 }
 
 const kubectl = `apiVersion: v1
@@ -160,12 +227,45 @@ func TestReadingAndHiding(t *testing.T) {
 	}
 }
 
+// Values of env files are what Docker Compose makes of them.
+func TestQuotedValues(t *testing.T) {
+	for _, row := range []struct{ name, line, value string }{
+		{"plain", "abc", "abc"},
+		{"with a comment", "abc # comment", "abc"},
+		{"a # without a space", "abc#def", "abc#def"},
+		{"double quotes", `"abc # def" # comment`, "abc # def"},
+		{"an escaped quote", `"abc\"def"`, `abc"def`},
+		{"an escaped quote at the end", `"abc\""`, `abc"`},
+		{"an escaped backslash before the quote", `"abc\\"`, `abc\`},
+		{"a line break", `"abc\ndef"`, "abc\ndef"},
+		{"another escape", `"abc\qdef"`, `abc\qdef`},
+		{"single quotes", `'a"b\nc'`, `a"b\nc`},
+		{"an escaped single quote", `'abc\'def'`, `abc'def`},
+		{"empty quotes", `""`, ""},
+		{"nothing", "", ""},
+	} {
+		if value, ok := unquoted(row.line); !ok || value != row.value {
+			t.Errorf("%s: %q, %v, want %q", row.name, value, ok, row.value)
+		}
+	}
+	if _, ok := unquoted(`"abc`); ok {
+		t.Error("a quote that is not closed is taken")
+	}
+}
+
 func TestWhatCanNotBeRead(t *testing.T) {
 	for _, row := range []struct{ name, text, message string }{
 		{"nothing", "", "file: holds no settings: want lines NAME=VALUE, or Secrets and ConfigMaps"},
 		{"comments only", "# nothing\n", "file: holds no settings: want lines NAME=VALUE, or Secrets and ConfigMaps"},
 		{"prose with a secret in it", "JWT_SECRET_KEY=a\nthe secret is " + first + "\n", "file: line 2: want NAME=VALUE, a comment, or Kubernetes Secrets and ConfigMaps"},
 		{"without a key", "ENVIRONMENT=staging\n", "file: JWT_SECRET_KEY: not set: JWT_ALGORITHM HS256 needs JWT_SECRET_KEY or JWT_SECRET_KEY_FILE"},
+		{"a ConfigMap alone", "kind: ConfigMap\nmetadata: {namespace: x}\ndata: {JWT_ISSUER: a}\n", "file, namespace x: JWT_SECRET_KEY: not set: JWT_ALGORITHM HS256 needs JWT_SECRET_KEY or JWT_SECRET_KEY_FILE; where the Secret or ConfigMap with it is in another file, put all objects of a gateway into one: kubectl get secret,configmap -o yaml"},
+		{"plain text for base64", "kind: Secret\nmetadata: {name: gw}\ndata: {JWT_SECRET_KEY: " + first + "}\n", "file: secret gw: data.JWT_SECRET_KEY: not base64, which an API server wants: plain text goes into stringData"},
+		{"broken YAML", "kind: Secret\n  " + first + ": [\n", "file: line 1, column 7: not readable as YAML"},
+		{"broken JSON", `{"kind": "Secret", "data": {"JWT_SECRET_KEY": "` + first + `"`, "file: line 1, column "},
+		{"other objects", "apiVersion: v1\nkind: Service\n", "file: holds no Secret and no ConfigMap: want those that the gateway's settings come from"},
+		{"an object and something else", "kind: Secret\nstringData: {JWT_SECRET_KEY: " + first + "}\n---\n- " + first + "\n", "file: holds a document that is no Kubernetes object: want Secrets and ConfigMaps, as kubectl get -o yaml prints them"},
+		{"an open quote", "JWT_SECRET_KEY=\"" + first + "\n", "file: line 1: a quote that is not closed"},
 		{"a bad setting", "JWT_SECRET_KEY=" + first + "\nJWT_ALGORITHM=none\n", `file: JWT_ALGORITHM (--jwt-algorithm): "none": want one of HS256`},
 	} {
 		_, err := Read("file", []byte(row.text))
