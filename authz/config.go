@@ -95,7 +95,8 @@ type Config struct {
 	Origins []Origin // every setting with where its value came from, for check
 	files   []string
 
-	formerSecret bool // AdditionalSecret is what Secret was before a reload
+	keptSecret    bool   // AdditionalSecret is what Secret was before a reload
+	gatewaySecret Secret // what the gateway knew when a reload changed Secret, where that is another one
 
 	keys    *keySet
 	own     terms

@@ -33,7 +33,7 @@ func (c *Config) Fingerprints(known map[[sha256.Size]byte]string) (all []Fingerp
 		return nil
 	}
 	if symmetric(c.Algorithm) {
-		for i, secret := range []Secret{c.Secret, c.AdditionalSecret} {
+		for i, secret := range c.secrets() {
 			if secret.Len() < fingerprintLeast {
 				continue
 			}

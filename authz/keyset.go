@@ -17,6 +17,7 @@ type keySet struct {
 	signing string // the algorithm
 	keys    []gatewayKey
 	knows   gatewayKnows
+	other   any // of knowsOther: what the gateway signs with
 	explain any // under DERIVE_KEY_PER_ENVIRONMENT: a secret that verifies nothing, and only explains
 	issue   any // signs the tokens that clients get, where the gateway's own key doesn't
 }
@@ -71,10 +72,7 @@ func newKeySet(c *Config) (*keySet, error) {
 
 // addSecrets lists the HMAC keys: as clients have them, and as the gateway does.
 func (k *keySet) addSecrets(c *Config) {
-	for i, secret := range []Secret{c.Secret, c.AdditionalSecret} {
-		if !secret.IsSet() {
-			continue
-		}
+	for i, secret := range c.secrets() {
 		outside, inside := secret.bytes, secret.bytes
 		if c.DeriveKey {
 			outside = DeriveKey(secret, c.Environment).bytes
@@ -83,6 +81,9 @@ func (k *keySet) addSecrets(c *Config) {
 			inside = outside
 		}
 		k.keys = append(k.keys, gatewayKey{verify: outside, gateway: inside, additional: i > 0})
+		if secret.same(c.gatewaySecret) {
+			k.other = inside
+		}
 	}
 	switch {
 	case c.Translate != TranslateOff && c.AcceptBaseKey:
@@ -123,8 +124,8 @@ type gatewayKnows int
 
 const (
 	knowsCurrent gatewayKnows = iota
-	knowsFormer               // until it restarts, after a reload changed the secret
-	knowsUnsaid               // the same, where a restart can't be noticed: tokens keep their secret
+	knowsOther                // another one that is accepted, until it restarts: a reload changed the current one
+	knowsUnsaid               // it can't be said, after such a reload: tokens keep their secret
 )
 
 // forward is a token that a key verified as the gateway shall see it, and whether it is another one: the same header and
@@ -132,8 +133,8 @@ const (
 func (k *keySet) forward(token string, p parsed, by *gatewayKey) (_ string, again bool, err error) {
 	key := k.keys[0].gateway
 	switch k.knows {
-	case knowsFormer:
-		key = k.keys[1].gateway
+	case knowsOther:
+		key = k.other
 	case knowsUnsaid:
 		key = by.gateway
 	}
