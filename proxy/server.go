@@ -30,9 +30,9 @@ type Server struct {
 	keepers *keepers
 	prints  *fingerprints
 	watcher *watcher // while it runs
-	load    Load // nil: nothing is reloaded
+	load    Load     // nil: nothing is reloaded
 
-	listener string // the gateway's, when the secret last changed
+	gateway restarts // while it runs
 
 	trafficAddress, adminAddress net.Addr
 
@@ -141,6 +141,7 @@ func (s *Server) Run(signals <-chan os.Signal) error {
 	defer s.watcher.close()
 	s.watcher.follow(s.config.Files())
 	s.watcher.changed()
+	s.noticeRestart()
 	if err := s.Start(); err != nil {
 		return err
 	}
@@ -160,17 +161,20 @@ func (s *Server) Run(signals <-chan os.Signal) error {
 func (s *Server) serveUntil(signals <-chan os.Signal) {
 	ticker := time.NewTicker(exposureInterval)
 	defer ticker.Stop()
-	restarts := time.NewTicker(restartInterval)
-	defer restarts.Stop()
+	awaited := time.NewTicker(restartInterval)
+	defer awaited.Stop()
 	settled := time.NewTimer(settle)
 	defer settled.Stop()
 	for {
 		select {
 		case <-ticker.C:
 			s.proxy.warnings.checkExposure()
-			s.reloadIfChanged() // the kernel may have told nothing
-		case <-restarts.C:
 			s.noticeRestart()
+			s.reloadIfChanged() // the kernel may have told nothing
+		case <-awaited.C:
+			if s.proxy.config().AwaitsRestart() {
+				s.noticeRestart()
+			}
 		case <-s.watcher.events():
 			settled.Reset(settle)
 		case <-s.watcher.errors(): //nolint:errcheck // whatever it is, something may have changed
