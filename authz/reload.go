@@ -1,7 +1,6 @@
 package authz
 
 import (
-	"reflect"
 	"slices"
 
 	"envgate/authz/jwks"
@@ -10,8 +9,8 @@ import (
 // Files lists the files that the configuration was read from: when one changes, it should be read anew.
 func (c *Config) Files() []string { return slices.Clone(c.files) }
 
-// Adopt takes over from a former configuration what has to outlive a reload. The key sets of issuers that are configured as
-// they were: their keys are known already. And the former secret, where the file with it changed and no additional one is
+// Adopt takes over from a former configuration what has to outlive a reload. The keys of issuers that were fetched from the
+// same address: they are known already. And the former secret, where the file with it changed and no additional one is
 // set: the gateway restarts later than the sidecar reloads, so that tokens of both are accepted until the next change.
 //
 // certain tells that the gateway has not restarted unawares: it is taken to know what it knew under the former
@@ -21,10 +20,23 @@ func (c *Config) Adopt(former *Config, certain bool) {
 		c.adoptSecret(former, certain)
 	}
 	for name, t := range c.trusted {
-		f := former.trusted[name]
-		if _, fetched := t.keys.(*jwks.Set); fetched && f != nil && reflect.DeepEqual(f.TrustedIssuer, t.TrustedIssuer) && f.roots == t.roots {
-			t.keys = f.keys
+		if f := former.trusted[name]; f != nil {
+			t.adoptKeys(f)
 		}
+	}
+}
+
+// adoptKeys goes on with the key set of the same issuer, where it is fetched as before; or with its keys, where they come
+// from the same address.
+func (t *trusted) adoptKeys(former *trusted) {
+	set, fetched := t.keys.(*jwks.Set)
+	known, before := former.keys.(*jwks.Set)
+	switch {
+	case !fetched || !before || t.JWKSURL != former.JWKSURL || t.DiscoveryURL != former.DiscoveryURL:
+	case slices.Equal(t.Algorithms, former.Algorithms) && t.InsecureHTTP == former.InsecureHTTP && t.refresh == former.refresh && t.cooldown == former.cooldown && t.roots == former.roots:
+		t.keys = known
+	default:
+		set.Inherit(known)
 	}
 }
 
