@@ -272,6 +272,9 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 		c.keys = keys
 		if !symmetric(c.Algorithm) {
 			c.files = append(append(c.files, c.PublicKeyPath), c.AdditionalPublicKeyPaths...)
+			if keys.signs() {
+				c.files = append(c.files, c.PrivateKeyPath)
+			}
 		}
 	}
 	c.readTLS(bad)

@@ -106,6 +106,15 @@ func (c *Config) baseKeyHint() string {
 	return "signed with the secret itself, but DERIVE_KEY_PER_ENVIRONMENT expects the derived key"
 }
 
+// signs tells whether there is a private key.
+func (k *keySet) signs() bool {
+	if k == nil {
+		return false
+	}
+	_, private := k.keys[0].gateway.(crypto.Signer)
+	return private
+}
+
 // find is the first key that verifies a token; nil for none. Its kid is a hint which additional key to try first.
 func (k *keySet) find(p parsed) *gatewayKey {
 	for _, hinted := range []bool{true, false} {
