@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -313,9 +312,9 @@ func (c *Config) secretOrFile(raw map[string]string, name string, bad func(strin
 	case path != "":
 		where += "_FILE"
 		shown := Printable((&Setting{Name: where}).shown(path))
-		b, err := os.ReadFile(path)
+		b, err := readFile(path)
 		if err != nil {
-			bad("%s: %q: %w", where, shown, errors.Unwrap(err))
+			bad("%s: %q: %w", where, shown, err)
 			return Secret{}
 		}
 		c.files = append(c.files, path)

@@ -12,7 +12,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -71,9 +70,9 @@ func readPEM(path string) (*pem.Block, error) {
 	if strings.Contains(path, "-----BEGIN ") {
 		return nil, errors.New("holds a PEM block: want the path of a file with it")
 	}
-	b, err := os.ReadFile(path)
+	b, err := readFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("%q: %w", path, errors.Unwrap(err))
+		return nil, fmt.Errorf("%q: %w", path, err)
 	}
 	block, _ := pem.Decode(b)
 	if block == nil {

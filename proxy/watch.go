@@ -73,16 +73,24 @@ func (w *watcher) follow(files []string) {
 
 // changed tells whether the files hold something else than when it was last asked.
 func (w *watcher) changed() bool {
+	now := contents(w.files)
+	defer func() { w.seen = now }()
+	return now != w.seen
+}
+
+// contents is a hash of what files hold. Only regular ones are opened: a pipe would hold up the sidecar.
+func contents(files []string) [sha256.Size]byte {
 	h := sha256.New()
-	for _, file := range w.files {
+	for _, file := range files {
 		binary.Write(h, binary.BigEndian, int64(-1)) //nolint:errcheck // a hash takes everything
+		if is, err := os.Stat(file); err != nil || !is.Mode().IsRegular() {
+			continue
+		}
 		if f, err := os.Open(file); err == nil {
 			n, _ := io.Copy(h, io.LimitReader(f, 4<<20))
 			binary.Write(h, binary.BigEndian, n) //nolint:errcheck // the same
 			_ = f.Close()
 		}
 	}
-	now := [sha256.Size]byte(h.Sum(nil))
-	defer func() { w.seen = now }()
-	return now != w.seen
+	return [sha256.Size]byte(h.Sum(nil))
 }
