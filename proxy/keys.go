@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"envgate/authz"
@@ -14,6 +15,7 @@ import (
 type keepers struct {
 	metrics *metrics.Metrics
 	log     *slog.Logger
+	mutex   sync.Mutex // of the map, and of what is said of a set: nothing, once it is stopped
 	running map[*jwks.Set]context.CancelFunc
 }
 
@@ -23,6 +25,8 @@ func newKeepers(m *metrics.Metrics, log *slog.Logger) *keepers {
 
 // keep runs the key sets of a configuration, and stops those that it no longer has.
 func (k *keepers) keep(c *authz.Config) {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	k.metrics.Issuers(c)
 	wanted := map[*jwks.Set]bool{}
 	for issuer, set := range c.Fetched() {
@@ -30,7 +34,7 @@ func (k *keepers) keep(c *authz.Config) {
 		if k.running[set] == nil {
 			ctx, stop := context.WithCancel(context.Background())
 			k.running[set] = stop
-			go set.Run(ctx, k.reporter(issuer))
+			go set.Run(ctx, k.reporter(issuer, set))
 		}
 	}
 	for set, stop := range k.running {
@@ -42,6 +46,8 @@ func (k *keepers) keep(c *authz.Config) {
 }
 
 func (k *keepers) stop() {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	for _, stop := range k.running {
 		stop()
 	}
@@ -50,11 +56,16 @@ func (k *keepers) stop() {
 // repeatAfter is how long the same failure isn't logged again.
 const repeatAfter = time.Minute
 
-// reporter counts what the fetches of one issuer come to, and logs what is new.
-func (k *keepers) reporter(issuer string) func(jwks.Status, error) {
+// reporter counts what the fetches of one issuer's set come to, and logs what is new, as long as the set is kept.
+func (k *keepers) reporter(issuer string, set *jwks.Set) func(jwks.Status, error) {
 	var last string
 	var logged time.Time
 	return func(s jwks.Status, err error) {
+		k.mutex.Lock()
+		defer k.mutex.Unlock()
+		if k.running[set] == nil {
+			return
+		}
 		k.metrics.Fetched(issuer, s, err)
 		switch {
 		case err == nil && (last != "" || logged.IsZero()):

@@ -231,6 +231,23 @@ func TestAnIssuerRotatesUnderLoad(t *testing.T) {
 	}
 }
 
+// What a fetch under way comes to, after a reload removed its issuer, is nothing: no series, no log line.
+func TestAnIssuerIsRemovedWhileItsKeysAreFetched(t *testing.T) {
+	u := newRecorder(t, nil)
+	i := issuertest.New(t, "ES256")
+	i.Behave(issuertest.Stall)
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	write(t, file, fmt.Sprintf("issuers: [{issuer: %q, audiences: [gateway], algorithms: [ES256], jwks_url: %q, ca_file: %q}]\n", i.URL, i.JWKS(), i.CAFile))
+	s, _ := startReloading(t, u.URL, "ENVGATE_POLICY="+file)
+	eventually(t, "a fetch under way", func() bool { return i.Fetches() == 1 })
+	write(t, file, fmt.Sprintf(publicRoute, "/one"))
+	eventually(t, "a reload", func() bool { return s.code("/one") == 200 })
+	time.Sleep(300 * time.Millisecond) // the fetch is given up, and would be told
+	if strings.Contains(s.adminGet("/metrics"), i.URL) || strings.Contains(s.logs.String(), "keys can't be fetched") {
+		t.Error("the fetch of a removed issuer is told")
+	}
+}
+
 // While an issuer is down, its entry and its CA file change: the keys that are known stay known, if the address is the same.
 func TestAnIssuersEntryChangesWhileItIsDown(t *testing.T) {
 	u := newRecorder(t, nil)
