@@ -11,9 +11,6 @@ import (
 // as a whole.
 type Load func() (*authz.Config, error)
 
-// settle is how long files must be left alone before they are read: they are often written one after the other.
-const settle = 200 * time.Millisecond
-
 // reload reads the configuration anew and puts it in force, all or nothing: on an error the former one stays.
 func (s *Server) reload() {
 	c, err := s.load()

@@ -23,6 +23,12 @@ import (
 func startReloading(t testing.TB, upstream string, settings ...string) (s *sidecar, signals chan os.Signal) {
 	t.Helper()
 	s = newSidecar(t, upstream, settings...)
+	return s, s.runReloading(t)
+}
+
+// runReloading runs it.
+func (s *sidecar) runReloading(t testing.TB) (signals chan os.Signal) {
+	t.Helper()
 	s.ReloadBy(func() (*authz.Config, error) { return authz.Parse(authz.Source{Environ: s.environ}) })
 	signals = make(chan os.Signal, 2)
 	done := make(chan error, 1)
@@ -35,7 +41,7 @@ func startReloading(t testing.TB, upstream string, settings ...string) (s *sidec
 	})
 	eventually(t, "listening", func() bool { return strings.Contains(s.logs.String(), `"msg":"listening"`) })
 	s.addr, s.admin = s.Addresses()
-	return s, signals
+	return signals
 }
 
 // write replaces a file at once, as whatever writes configuration should.

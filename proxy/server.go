@@ -29,8 +29,9 @@ type Server struct {
 	created time.Time
 	keepers *keepers
 	prints  *fingerprints
-	watcher *watcher // while it runs
-	load    Load     // nil: nothing is reloaded
+	read    [sha256.Size]byte // what the files held when the configuration was made of them
+	watcher *watcher          // while it runs
+	load    Load              // nil: nothing is reloaded
 
 	gateway restarts // while it runs
 
@@ -54,7 +55,7 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 	m := metrics.New(c, b)
 	m.Keys(c.Issuer, c.KeyCount())
 	s := &Server{
-		config: c, proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{}),
+		config: c, read: contents(c.Files()), proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{}),
 		keepers: newKeepers(m, logger), prints: &fingerprints{metrics: m, known: map[[sha256.Size]byte]string{}},
 	}
 	quiet := quietLog(logger, m)
@@ -140,11 +141,12 @@ func (s *Server) Run(signals <-chan os.Signal) error {
 	s.watcher = newWatcher()
 	defer s.watcher.close()
 	s.watcher.follow(s.config.Files())
-	s.watcher.changed()
+	s.watcher.seen = s.read
 	s.noticeRestart()
 	if err := s.Start(); err != nil {
 		return err
 	}
+	s.reloadIfChanged() // since they were read
 	s.serveUntil(signals)
 	if !s.proxy.draining.Load() { // a signal after a drain skips the delay
 		s.Drain()
@@ -163,8 +165,8 @@ func (s *Server) serveUntil(signals <-chan os.Signal) {
 	defer ticker.Stop()
 	awaited := time.NewTicker(restartInterval)
 	defer awaited.Stop()
-	settled := time.NewTimer(settle)
-	defer settled.Stop()
+	settled := newSettling()
+	defer settled.timer.Stop()
 	for {
 		select {
 		case <-ticker.C:
@@ -176,10 +178,11 @@ func (s *Server) serveUntil(signals <-chan os.Signal) {
 				s.noticeRestart()
 			}
 		case <-s.watcher.events():
-			settled.Reset(settle)
+			settled.postpone()
 		case <-s.watcher.errors(): //nolint:errcheck // whatever it is, something may have changed
-			settled.Reset(settle)
-		case <-settled.C:
+			settled.postpone()
+		case <-settled.timer.C:
+			settled.over()
 			s.reloadIfChanged()
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {

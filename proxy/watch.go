@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -94,3 +95,30 @@ func contents(files []string) [sha256.Size]byte {
 	}
 	return [sha256.Size]byte(h.Sum(nil))
 }
+
+// Files must be left alone this long before they are read, since they are often written one after the other; but a folder
+// in which something always happens puts it off no longer than that.
+const (
+	settle     = 200 * time.Millisecond
+	settleMost = time.Second
+)
+
+// settling waits until files are left alone.
+type settling struct {
+	timer *time.Timer
+	due   time.Time // when the wait is over at the latest; zero while nothing happened
+}
+
+func newSettling() *settling { return &settling{timer: time.NewTimer(settle)} }
+
+// postpone says that something happened.
+func (s *settling) postpone() {
+	now := time.Now()
+	if s.due.IsZero() {
+		s.due = now.Add(settleMost)
+	}
+	s.timer.Reset(min(settle, s.due.Sub(now)))
+}
+
+// over says that the timer has fired.
+func (s *settling) over() { s.due = time.Time{} }
