@@ -334,12 +334,12 @@ func TestFingerprintsFollowTheKeys(t *testing.T) {
 		}
 		return ""
 	}
-	eventually(t, "a fingerprint", func() bool { return print(s, "current") != "" })
+	within(t, time.Minute, "a fingerprint", func() bool { return print(s, "current") != "" })
 	first := print(s, "current")
 	other := startSidecar(t, u.URL, append(settings, "ENVGATE_ENVIRONMENT=staging", "DERIVE_KEY_PER_ENVIRONMENT=true")...)
-	eventually(t, "the same", func() bool { return print(other, "current") == first })
+	within(t, time.Minute, "the same", func() bool { return print(other, "current") == first })
 	write(t, file, strings.Repeat("second", 8))
-	eventually(t, "another, and the former one as additional", func() bool {
+	within(t, time.Minute, "another, and the former one as additional", func() bool {
 		return print(s, "current") != "" && print(s, "current") != first && print(s, "additional") == first
 	})
 }

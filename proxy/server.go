@@ -235,6 +235,7 @@ func (s *Server) Stop() {
 	_ = s.admin.Close()
 	s.proxy.upstream.transport.CloseIdleConnections()
 	s.keepers.stop()
+	s.prints.end()
 	s.log.Info("stopped")
 }
 
