@@ -211,6 +211,7 @@ func (p *program) serve(*cli.Context) error {
 	if ws := append(c.Warnings(), proxy.Exposure(c)...); c.Strict && len(ws) > 0 {
 		return failure{exitUsage, strictError(ws)}
 	}
+	proxy.LimitMemory("")
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
 	server := proxy.NewServer(c, build(), newLogger(c, p.stderr))

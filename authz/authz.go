@@ -11,7 +11,7 @@
 // # How a token is judged
 //
 // In the order of Reasons, the first failure being the reason: size, syntax, algorithm, signature, issuer, audience,
-// expiry, not-before, id, and last the environment. Nothing of a token counts before its signature verified. The
+// revocation, expiry, not-before, id, and last the environment. Nothing of a token counts before its signature verified. The
 // algorithm and the keys come from the configuration, never from the token.
 //
 // # The environment rule

@@ -44,6 +44,14 @@ type remembered struct {
 	version      uint64 // of the further issuer's keys
 }
 
+var tokenHashers = newHashers(sha256.New)
+
+func newCacheKey(token string, generation uint64) cacheKey {
+	k := cacheKey{generation: generation}
+	tokenHashers.sum(k.token[:0], token)
+	return k
+}
+
 // NewCache returns a cache of at most so many bytes; nil for none at all.
 func NewCache(bytes int) *Cache {
 	if bytes == 0 {

@@ -22,8 +22,9 @@ type candidates struct {
 	failDetail string
 	cookie     []Verdict // by index of the policy's cookie names: the last failing one
 	judged     []judgement
-	reported   Reason   // what the environment rule reports of the tokens that decide
-	failed     []Reason // everything that would be taken off
+	most       [1]judgement // room for what a request usually holds
+	reported   Reason       // what the environment rule reports of the tokens that decide
+	failed     []Reason     // everything that would be taken off
 }
 
 // judgement remembers the verdict of a token within one request.
@@ -56,6 +57,7 @@ func (f *candidates) verify(g *Guard, d *Decision, token string) Verdict {
 // find collects the candidates of a request.
 func (g *Guard) find(r *http.Request) *candidates {
 	f := &candidates{context: r.Context(), failing: None, reported: None}
+	f.judged = f.most[:0]
 	f.scheme, f.header = readAuthHeader(r.Header, g.c.AuthHeader)
 	f.cookies = cookieLines(r.Header["Cookie"], g.c.Policy.Tokens.Cookies)
 	if names := g.queryNames(r.URL.Path); names != nil {
@@ -218,7 +220,10 @@ func (f *candidates) forward(g *Guard, r *http.Request, d *Decision) {
 	basic := f.scheme == schemeBasic && d.Outcome == Public && g.basic(r.URL.Path) && d.Route == "protected"
 	switch {
 	case f.scheme == schemeBearer && f.bearer.Reason == None && (!report || f.bearer.again):
-		out.AuthHeader = []string{"Bearer " + f.bearer.forward}
+		out.AuthHeader = r.Header[g.c.AuthHeader]
+		if token, canonical := strings.CutPrefix(out.AuthHeader[0], "Bearer "); !canonical || token != f.bearer.forward {
+			out.AuthHeader = []string{"Bearer " + f.bearer.forward}
+		}
 	case report || basic:
 		out.AuthHeader = r.Header[g.c.AuthHeader]
 	}

@@ -21,8 +21,8 @@ var (
 	errDuplicateName = errors.New("duplicate name")
 )
 
-// parseObject reads b, which must be one valid UTF-8 JSON object. The members share b's memory.
-func parseObject(b []byte) (object, error) {
+// parseObject reads b, which must be one valid UTF-8 JSON object, into an empty o. The members share b's memory.
+func parseObject(b []byte, o object) (object, error) {
 	if !utf8.Valid(b) || !json.Valid(b) {
 		return nil, errNotObject
 	}
@@ -30,7 +30,6 @@ func parseObject(b []byte) (object, error) {
 	if b[0] != '{' {
 		return nil, errNotObject
 	}
-	o := make(object, 0, 16)
 	// From here on the syntax is known to be valid: the walk only has to find where names and values end.
 	for i := skipSpace(b, 1); b[i] != '}'; {
 		if b[i] == ',' {

@@ -70,11 +70,13 @@ type Config struct {
 	AdditionalPublicKeyPaths []string
 
 	tlsFields
+	Limits
 	KeyFingerprint bool
 
 	Translate     Translate
 	AcceptBaseKey bool
 
+	DenyListPath        string
 	MaxTokenBytes       int
 	VerdictCacheBytes   int
 	TrustedProxies      []netip.Prefix
@@ -82,6 +84,7 @@ type Config struct {
 	UpstreamIdleTimeout time.Duration
 	DrainDelay          time.Duration
 	DrainTimeout        time.Duration
+	StreamsEndAtExpiry  bool
 	AdminStatusAll      bool
 	LogLevel            string
 	LogFormat           string
@@ -97,6 +100,7 @@ type Config struct {
 	keptSecret    bool   // AdditionalSecret is what Secret was before a reload
 	gatewaySecret Secret // what the gateway knew when a reload changed Secret, where that is another one
 
+	denied  *DenyList
 	keys    *keySet
 	own     terms
 	trusted map[string]*trusted // by iss

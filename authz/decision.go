@@ -40,6 +40,8 @@ const (
 	Signature           Reason = "signature"
 	Issuer              Reason = "issuer"
 	Audience            Reason = "audience"
+	Revoked             Reason = "revoked"
+	Limited             Reason = "limited"
 	NoExpiry            Reason = "no_expiry"
 	Expired             Reason = "expired"
 	NotYetValid         Reason = "not_yet_valid"
@@ -75,6 +77,8 @@ var Reasons = []ReasonText{
 	{Signature, http.StatusUnauthorized, invalidCredentials, "the signature does not verify", "no key verifies the signature"},
 	{Issuer, http.StatusUnauthorized, invalidCredentials, "the issuer is not the expected one", "iss is missing or not JWT_ISSUER"},
 	{Audience, http.StatusUnauthorized, invalidCredentials, "the audience is not the expected one", "aud is missing, or neither is nor contains JWT_AUDIENCE"},
+	{Revoked, http.StatusUnauthorized, "Token has been revoked", "the token has been revoked", "jti, or sub with an iat before the time given there, is on the list that ENVGATE_DENY_LIST names; no iat counts as before"},
+	{Limited, http.StatusTooManyRequests, "Too many refused requests", "too many requests of this client were refused", "over a limit: of refusals (429), of requests at once (503, with Retry-After, too), of header lines (431) or of a declared body (413); but for the first, nothing of the request is judged"},
 	{NoExpiry, http.StatusUnauthorized, "Token is missing required expiration claim. Set REQUIRE_TOKEN_EXPIRATION=false to allow.", "the token has no exp", "no exp, and REQUIRE_TOKEN_EXPIRATION is on"},
 	{Expired, http.StatusUnauthorized, "Token has expired", "the token has expired", "exp has passed"},
 	{NotYetValid, http.StatusUnauthorized, invalidCredentials, "the token is not valid yet", "nbf or iat lies in the future"},

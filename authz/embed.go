@@ -166,7 +166,7 @@ func EmbedBody(body []byte, pointers []string, embed func(token string) (string,
 func at(body []byte, pointer string) ([]byte, error) {
 	value := body
 	for name := range strings.SplitSeq(pointer[1:], "/") {
-		o, err := parseObject(value)
+		o, err := parseObject(value, nil)
 		if err != nil {
 			return nil, err
 		}

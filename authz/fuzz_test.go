@@ -250,7 +250,7 @@ func FuzzObject(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		agree(t, []byte(text))
-		if o, err := parseObject([]byte(text)); err == nil {
+		if o, err := parseObject([]byte(text), nil); err == nil {
 			if !utf8.ValidString(text) {
 				t.Errorf("%q is no text", text)
 			}

@@ -149,6 +149,8 @@ func (g *Guard) ruleOff(r Reason, of *terms) bool {
 		return !of.checkIssuer
 	case Audience:
 		return !of.checkAudience
+	case Revoked:
+		return g.c.denied == nil
 	case NoExpiry:
 		return !g.c.RequireExpiry
 	case NoJTI:
@@ -167,6 +169,8 @@ func (g *Guard) ruleText(r Reason, of *terms, t *claims) string {
 		return fmt.Sprintf("iss is %q, expected %q", Printable(t.issuer), Printable(of.issuer))
 	case Audience:
 		return fmt.Sprintf("aud is %q, expected %q", Printable(strings.Join(t.audience, " ")), Printable(strings.Join(of.audiences, " or ")))
+	case Revoked:
+		return g.c.denied.finding(t)
 	case NoExpiry:
 		return presence("exp", t.hasExpiry)
 	case Expired:

@@ -3,6 +3,8 @@ package authz
 import (
 	"bytes"
 	"crypto"
+	"crypto/hmac"
+	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -26,9 +28,10 @@ type keySet struct {
 type gatewayKey struct {
 	id         string // of an additional public key: its thumbprint (RFC 7638), which some gateways write as kid
 	verify     any
-	gateway    any  // how the gateway knows it, to sign with: the secret or what it is derived from, or a private key; nil: none
-	additional bool // of a rotation
-	base       bool // accepted as the gateway signs, though clients should have derived ones
+	macs       *hashers // of a secret
+	gateway    any      // how the gateway knows it, to sign with: the secret or what it is derived from, or a private key; nil: none
+	additional bool     // of a rotation
+	base       bool     // accepted as the gateway signs, though clients should have derived ones
 }
 
 // Format keeps key material out of every log and error, whatever the verb.
@@ -80,7 +83,7 @@ func (k *keySet) addSecrets(c *Config) {
 		if c.Translate == TranslateOff {
 			inside = outside
 		}
-		k.keys = append(k.keys, gatewayKey{verify: outside, gateway: inside, additional: i > 0})
+		k.keys = append(k.keys, gatewayKey{verify: outside, macs: k.macs(outside), gateway: inside, additional: i > 0})
 		if secret.same(c.gatewaySecret) {
 			k.other = inside
 		}
@@ -88,7 +91,7 @@ func (k *keySet) addSecrets(c *Config) {
 	switch {
 	case c.Translate != TranslateOff && c.AcceptBaseKey:
 		for _, known := range k.keys {
-			k.keys = append(k.keys, gatewayKey{verify: known.gateway, gateway: known.gateway, additional: known.additional, base: true})
+			k.keys = append(k.keys, gatewayKey{verify: known.gateway, macs: k.macs(known.gateway.([]byte)), gateway: known.gateway, additional: known.additional, base: true})
 		}
 	case c.DeriveKey:
 		k.explain = c.Secret.bytes
@@ -120,12 +123,25 @@ func (k *keySet) find(p parsed) *gatewayKey {
 	for _, hinted := range []bool{true, false} {
 		for i := range k.keys {
 			key := &k.keys[i]
-			if (i == 0 || key.id != "" && key.id == p.keyID) == hinted && k.method.Verify(p.signed, p.signature, key.verify) == nil {
+			if (i == 0 || key.id != "" && key.id == p.keyID) == hinted && k.verifies(key, p) {
 				return key
 			}
 		}
 	}
 	return nil
+}
+
+// verifies tells whether a token's signature is a key's.
+func (k *keySet) verifies(key *gatewayKey, p parsed) bool {
+	if key.macs != nil {
+		var space [sha512.Size]byte
+		return hmac.Equal(key.macs.sum(space[:0], p.signed), p.signature)
+	}
+	return k.method.Verify(p.signed, p.signature, key.verify) == nil
+}
+
+func (k *keySet) macs(secret []byte) *hashers {
+	return newMACs(k.method.(*jwt.SigningMethodHMAC), secret)
 }
 
 // gatewayKnows says which secret the gateway knows, and so with which one a token must be signed when it gets there.

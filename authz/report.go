@@ -21,6 +21,8 @@ type Report struct {
 	Embedded   []string `json:"embedded,omitempty"`
 	Translated string   `json:"translated,omitempty"`
 
+	Denied *Denied `json:"denied,omitempty"`
+
 	Issuers []TrustedIssuer `json:"issuers,omitempty"`
 
 	Warnings []Warning `json:"warnings"`
@@ -37,6 +39,7 @@ func NewReport(c *Config, more ...Warning) Report {
 	r.Issuers = c.Policy.Issuers
 	r.Embedded = c.embedded()
 	r.Translated = c.translated()
+	r.Denied = c.deniedSize()
 	if c.CORS {
 		r.Origins = c.AllowedOrigins
 	}
@@ -128,6 +131,9 @@ func (r Report) Text(w io.Writer) error {
 	}
 	if r.Translated != "" {
 		_, _ = fmt.Fprintf(t, "\nTranslation: %s\n", r.Translated)
+	}
+	if r.Denied != nil {
+		_, _ = fmt.Fprintf(t, "\nRevoked by the deny-list: %s\n", r.Denied)
 	}
 	_, _ = fmt.Fprintf(t, "\nROUTE\tMETHODS\tACCESS\n")
 	for _, route := range r.Routes {

@@ -69,7 +69,10 @@ func TestBrokenSettings(t *testing.T) {
 
 // Every setting that can be broken has a file that breaks it, so that a new one is not forgotten.
 func TestEverySettingIsBrokenOnce(t *testing.T) {
-	broken := map[string]bool{"JWT_PRIVATE_KEY_PATH": true} // is only read to mint
+	broken := map[string]bool{
+		"JWT_PRIVATE_KEY_PATH":    true, // is only read to mint
+		"ENVGATE_WEB_CONFIG_FILE": true, // is read, and broken in tests, by the package that serves it
+	}
 	for _, f := range settingFiles(t) {
 		name, _, _ := strings.Cut(f.want, " ")
 		broken[strings.TrimSuffix(name, ":")] = true

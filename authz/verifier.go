@@ -2,7 +2,6 @@ package authz
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -64,7 +63,7 @@ func (v *verifier) verifyFor(ctx context.Context, token string) Verdict {
 		out, _ := v.verifyNew(ctx, token)
 		return out
 	}
-	key := cacheKey{sha256.Sum256([]byte(token)), v.generation}
+	key := newCacheKey(token, v.generation)
 	out, known := v.cache.get(key, v.seconds())
 	if !known {
 		var r *remembered
@@ -138,32 +137,43 @@ func parseToken(token string) (p parsed, ok bool) {
 	if first < 0 || first == last || strings.IndexByte(token[first+1:last], '.') >= 0 {
 		return p, false
 	}
-	header, err := strictBase64.DecodeString(token[:first])
-	if err != nil || strings.IndexByte(token, '\n') >= 0 || strings.IndexByte(token, '\r') >= 0 { // which the decoder skips
+	if strings.IndexByte(token, '\n') >= 0 || strings.IndexByte(token, '\r') >= 0 { // which the decoder skips
 		return p, false
 	}
-	payload, err := strictBase64.DecodeString(token[first+1 : last])
+	parts := []byte(token) // decoded in place: the three parts share its memory
+	header, err := decodeInPlace(parts[:first])
+	if err != nil {
+		return p, false
+	}
+	payload, err := decodeInPlace(parts[first+1 : last])
 	if err != nil || len(token[last+1:])%4 == 1 {
 		return p, false
 	}
-	if s, err := strictBase64.DecodeString(token[last+1:]); err == nil {
+	if s, err := decodeInPlace(parts[last+1:]); err == nil {
 		p.signature = s
 	} else if !isPlain(token[last+1:]) {
 		return p, false
 	}
-	ho, err := parseObject(header)
+	var few [8]member // a header's: it is not kept
+	ho, err := parseObject(header, few[:0])
 	if err != nil || ho.get("crit") != nil {
 		return p, false
 	}
 	p.algorithm, _ = text(ho.get("alg"))
 	p.keyID, _ = text(ho.get("kid"))
 	p.payload = payload
-	if p.object, err = parseObject(payload); err != nil {
+	if p.object, err = parseObject(payload, make(object, 0, 16)); err != nil {
 		return p, false
 	}
 	p.signed = token[:last]
 	p.claims, ok = parseClaims(p.object)
 	return p, ok
+}
+
+// decodeInPlace decodes base64url without padding, where it stands.
+func decodeInPlace(b []byte) ([]byte, error) {
+	n, err := strictBase64.Decode(b, b)
+	return b[:n], err
 }
 
 // signature finds the key of the gateway that verifies a token.
@@ -214,6 +224,7 @@ var claimRules = []claimRule{
 	{Audience, func(_ *Config, of *terms, t *claims, _ float64) bool {
 		return of.checkAudience && !slices.ContainsFunc(of.audiences, func(a string) bool { return slices.Contains(t.audience, a) })
 	}},
+	{Revoked, func(c *Config, _ *terms, t *claims, _ float64) bool { return c.denied.denies(t) }},
 	{NoExpiry, func(c *Config, _ *terms, t *claims, _ float64) bool { return c.RequireExpiry && !t.hasExpiry }},
 	{Expired, func(c *Config, _ *terms, t *claims, now float64) bool { return now >= t.until(c.Leeway) }},
 	{NotYetValid, func(c *Config, _ *terms, t *claims, now float64) bool { return now < t.from(c.Leeway) }},

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 
 // Decided counts one request's decision and all the tokens that were judged for it. took is the time to judge them.
 func (m *Metrics) Decided(d authz.Decision, took time.Duration) {
-	m.decisions.WithLabelValues(string(d.Outcome), string(d.Reason)).Inc()
+	m.decided.get(decision{d.Outcome, d.Reason}).Inc()
 	for _, reason := range d.Removed {
 		m.removed.WithLabelValues(string(reason)).Inc()
 	}
@@ -87,9 +88,13 @@ func (m *Metrics) Warn(check string, active bool) {
 // Answered counts an answer as the client saw it. took is the time to the response headers; 0 keeps it out of the
 // duration (streams).
 func (m *Metrics) Answered(method string, code int, source string, took time.Duration) {
-	m.requests.WithLabelValues(codeLabel(code), MethodLabel(method), source).Inc()
+	if code < 100 || code > 599 {
+		code = 0 // other
+	}
+	a := answer{MethodLabel(method), code, source}
+	m.answered.get(a).Inc()
 	if took > 0 {
-		m.duration.WithLabelValues(codeClass(code), source).Observe(took.Seconds())
+		m.timed.get(a).Observe(took.Seconds())
 	}
 }
 
@@ -103,7 +108,7 @@ func (m *Metrics) UpstreamError(kind string) { m.upstreamErrors.WithLabelValues(
 func (m *Metrics) ClientCanceled() { m.clientCanceled.Inc() }
 
 // InFlight moves the number of requests being served.
-func (m *Metrics) InFlight(by float64) { m.inFlight.Add(by) }
+func (m *Metrics) InFlight(by int64) { m.inFlight.Add(by) }
 
 // StreamOpened counts a stream in; the returned function counts it out.
 func (m *Metrics) StreamOpened(kind string) (closed func()) {
@@ -170,14 +175,18 @@ func (m *Metrics) Ready(yes bool) {
 // Suppressed counts n log lines that were left out.
 func (m *Metrics) Suppressed(n int) { m.suppressed.Add(float64(n)) }
 
-// MethodLabel is the method, or other: a client can make methods up.
+// MethodLabel is the method, or other: a client can make methods up. What it returns is no part of the request's own bytes,
+// which whoever keeps the label would keep, too.
 func MethodLabel(method string) string {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
-		http.MethodOptions, http.MethodConnect, http.MethodTrace:
-		return method
+	if i := slices.Index(methods, method); i >= 0 {
+		return methods[i]
 	}
 	return "other"
+}
+
+var methods = []string{
+	http.MethodGet, http.MethodPost, http.MethodHead, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	http.MethodOptions, http.MethodConnect, http.MethodTrace,
 }
 
 func codeLabel(code int) string {

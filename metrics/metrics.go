@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"envgate/authz"
 
@@ -32,9 +33,10 @@ type Metrics struct {
 	verification      prometheus.Histogram
 	upstreamErrors    *prometheus.CounterVec
 	clientCanceled    prometheus.Counter
-	inFlight          prometheus.Gauge
+	inFlight          atomic.Int64
 	streamsOpen       *prometheus.GaugeVec
 	streamDuration    *prometheus.HistogramVec
+	streamsEnded      *prometheus.CounterVec
 	keys              *prometheus.GaugeVec
 	fetchFailures     *prometheus.CounterVec
 	fetchSuccess      *prometheus.GaugeVec
@@ -48,8 +50,15 @@ type Metrics struct {
 	embedded          *prometheus.CounterVec
 	translated        *prometheus.CounterVec
 	ready             prometheus.Gauge
+	denied            *prometheus.GaugeVec
+	limited           *prometheus.CounterVec
 	suppressed        prometheus.Counter
 	cache             func() authz.CacheStats
+
+	decided  *memo[decision, prometheus.Counter]
+	answered *memo[answer, prometheus.Counter]
+	timed    *memo[answer, prometheus.Observer]
+
 	latestExpiry      float64
 	latestExpiryMutex sync.Mutex
 }
@@ -76,9 +85,10 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.verification = m.histogram("envgate_verification_duration_seconds", "Time to judge one request's tokens, divided by their number.", overheadBuckets)
 	m.upstreamErrors = m.counters("envgate_upstream_errors_total", "Requests that the upstream did not answer, by kind.", "kind")
 	m.clientCanceled = m.counter("envgate_client_canceled_total", "Requests that the client gave up before the upstream answered.")
-	m.inFlight = m.gauge("envgate_requests_in_flight", "Requests being served, streams among them.")
+	m.gauged("envgate_requests_in_flight", "Requests being served, streams among them.", func() float64 { return float64(m.inFlight.Load()) })
 	m.streamsOpen = m.gauges("envgate_streams_open", "Open streams by kind.", "kind")
 	m.streamDuration = m.histograms("envgate_stream_duration_seconds", "How long streams stayed open, by kind.", []float64{1, 10, 60, 300, 900, 3600, 14400, 86400}, "kind")
+	m.streamsEnded = m.counters("envgate_streams_ended_total", "Streams that ended with their token, by kind and cause: expiry, or refused, when a reload or an issuer's keys would refuse it. 0 unless ENVGATE_STREAMS_END_AT_EXPIRY is on.", "kind", "cause")
 	m.keys = m.gauges("envgate_keys", "Usable keys by issuer.", "issuer")
 	m.fetchFailures = m.counters("envgate_key_fetch_failures_total", "Failed fetches of a further issuer's keys, by issuer.", "issuer")
 	m.fetchSuccess = m.gauges("envgate_key_fetch_success_timestamp_seconds", "When a further issuer's keys were last fetched; absent until they are.", "issuer")
@@ -94,13 +104,34 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.counted("envgate_verdict_cache_hits_total", "Tokens that were accepted by memory of having been accepted before.", func() uint64 { return m.cache().Hits })
 	m.counted("envgate_verdict_cache_misses_total", "Tokens that were judged anew; refused ones always are.", func() uint64 { return m.cache().Misses })
 	m.counted("envgate_verdict_cache_evictions_total", "Remembered tokens that made room for others. Growing: ENVGATE_VERDICT_CACHE_BYTES is too small for the tokens in use.", func() uint64 { return m.cache().Evictions })
+	m.limited = m.counters("envgate_limited_total", "What was over a limit, by limit: connections that were closed, requests that were refused, bodies that were cut off.", "limit")
+	m.denied = m.gauges("envgate_deny_list_entries", "Entries of the deny-list in force, by kind.", "kind")
 	m.ready = m.gauge("envgate_ready", "1 while the sidecar is ready.")
 	m.suppressed = m.counter("envgate_log_lines_suppressed_total", "Log lines left out to bound the log's volume.")
 	m.build(b)
 	m.gauges("envgate_config_info", "Configuration in force; always 1.", "server_environment", "mode", "environment_rule", "issuer", "audience", "algorithm").
 		WithLabelValues(c.Environment, string(c.Mode), string(c.Rule), label(c.Issuer), label(c.Audience), c.Algorithm).Set(1)
+	m.decided = newMemo(func(d decision) prometheus.Counter {
+		return m.decisions.WithLabelValues(string(d.outcome), string(d.reason))
+	})
+	m.answered = newMemo(func(a answer) prometheus.Counter {
+		return m.requests.WithLabelValues(codeLabel(a.code), a.method, a.source)
+	})
+	m.timed = newMemo(func(a answer) prometheus.Observer { return m.duration.WithLabelValues(codeClass(a.code), a.source) })
 	m.preset()
 	return m
+}
+
+// decision and answer are the labels that every request has.
+type decision struct {
+	outcome authz.Outcome
+	reason  authz.Reason
+}
+
+type answer struct {
+	method string // a label
+	code   int    // 0: other
+	source string
 }
 
 // directions of a translated token.
@@ -128,7 +159,7 @@ func (m *Metrics) preset() {
 	for _, t := range authz.Reasons {
 		m.decisions.WithLabelValues(string(authz.Refused), string(t.Reason))
 		switch t.Reason {
-		case authz.MethodNotAllowed, authz.BadPath: // refused in every mode, and no credential's fault
+		case authz.MethodNotAllowed, authz.BadPath, authz.Limited: // refused in every mode, and no credential's fault
 			continue
 		}
 		m.decisions.WithLabelValues(string(authz.Reported), string(t.Reason))
@@ -158,6 +189,10 @@ func (m *Metrics) preset() {
 	for _, result := range []string{"success", "failure"} {
 		m.reloads.WithLabelValues(result)
 	}
+	m.Denied(c.DenyList().Size())
+	for _, limit := range limits {
+		m.limited.WithLabelValues(limit)
+	}
 	m.reloadSuccessful.Set(1)
 	m.reloadSuccess.SetToCurrentTime()
 	for _, check := range authz.Checks {
@@ -178,6 +213,9 @@ func (m *Metrics) preset() {
 	for _, kind := range StreamKinds {
 		m.streamsOpen.WithLabelValues(kind)
 		m.streamDuration.WithLabelValues(kind)
+		for _, cause := range endings {
+			m.streamsEnded.WithLabelValues(kind, cause)
+		}
 	}
 }
 

@@ -63,6 +63,12 @@ func (t *table) counted(name, help string, value func() uint64) {
 	t.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
 }
 
+// gauged is a gauge that is kept elsewhere.
+func (t *table) gauged(name, help string, value func() float64) {
+	t.describe(name, "gauge", help, nil)
+	t.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
+}
+
 func (t *table) gauges(name, help string, labels ...string) *prometheus.GaugeVec {
 	t.describe(name, "gauge", help, labels)
 	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)

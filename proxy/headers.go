@@ -54,7 +54,7 @@ func (h headerRules) isProtected(name string) bool {
 	if name == h.auth {
 		return false
 	}
-	if strings.ContainsAny(name, "_.") {
+	if strings.IndexByte(name, '_') >= 0 || strings.IndexByte(name, '.') >= 0 {
 		name = authz.Dashed(name)
 		if name == authz.Dashed(h.auth) || isForwarding(name) {
 			return true

@@ -15,12 +15,13 @@ import (
 type keepers struct {
 	metrics *metrics.Metrics
 	log     *slog.Logger
-	mutex   sync.Mutex // of the map, and of what is said of a set: nothing, once it is stopped
+	changed func()     // the keys of an issuer may be others
+	mutex   sync.Mutex // of the map, and of what is counted of a set: nothing, once it is stopped
 	running map[*jwks.Set]context.CancelFunc
 }
 
-func newKeepers(m *metrics.Metrics, log *slog.Logger) *keepers {
-	return &keepers{metrics: m, log: log, running: map[*jwks.Set]context.CancelFunc{}}
+func newKeepers(m *metrics.Metrics, log *slog.Logger, changed func()) *keepers {
+	return &keepers{metrics: m, log: log, changed: changed, running: map[*jwks.Set]context.CancelFunc{}}
 }
 
 // keep runs the key sets of a configuration, and stops those that it no longer has.
@@ -53,6 +54,17 @@ func (k *keepers) stop() {
 	}
 }
 
+// count counts what a fetch came to, if its set is still kept.
+func (k *keepers) count(issuer string, set *jwks.Set, s jwks.Status, err error) bool {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	if k.running[set] == nil {
+		return false
+	}
+	k.metrics.Fetched(issuer, s, err)
+	return true
+}
+
 // repeatAfter is how long the same failure isn't logged again.
 const repeatAfter = time.Minute
 
@@ -61,12 +73,12 @@ func (k *keepers) reporter(issuer string, set *jwks.Set) func(jwks.Status, error
 	var last string
 	var logged time.Time
 	return func(s jwks.Status, err error) {
-		k.mutex.Lock()
-		defer k.mutex.Unlock()
-		if k.running[set] == nil {
+		if !k.count(issuer, set, s, err) {
 			return
 		}
-		k.metrics.Fetched(issuer, s, err)
+		if err == nil {
+			k.changed()
+		}
 		switch {
 		case err == nil && (last != "" || logged.IsZero()):
 			k.log.Info("keys fetched", "issuer", authz.Printable(issuer), "keys", s.Keys)

@@ -21,6 +21,9 @@ type Proxy struct {
 	recent   recent
 	upstream *upstream
 	streams  *streams
+	leases   *leases
+	limits   *limits
+	refusals *refusals
 	warnings *warnings
 	draining atomic.Bool
 }
@@ -31,6 +34,8 @@ func New(c *authz.Config, m *metrics.Metrics, log *slog.Logger) *Proxy {
 		metrics: m, log: newDecisionLog(log, m, c.AccessLog),
 		streams: newStreams(m), warnings: newWarnings(c, m, log),
 	}
+	p.leases = newLeases(c, m, p.rules.Load)
+	p.limits, p.refusals = newLimits(c, m), newRefusals(c, m)
 	p.upstream = newUpstream(c, p.config, log, m)
 	p.cache = authz.NewCache(c.VerdictCacheBytes)
 	m.Cache(p.cache.Stats)
@@ -60,11 +65,14 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.metrics.InFlight(1)
 	defer p.metrics.InFlight(-1)
 
-	described := e.rules.resource.serves(r)
+	defer p.limits.leave()
+	over := p.limits.enter(r, &e.decision)
+	described := !over && e.rules.resource.serves(r)
 	if described {
 		e.decision = authz.Decision{Outcome: authz.Public, Reason: authz.None, Route: e.rules.resource.path}
-	} else {
+	} else if !over {
 		e.decision = e.rules.guard.Check(r)
+		p.refusals.limit(e)
 	}
 	p.metrics.Decided(e.decision, time.Since(e.started))
 	p.log.decision(r, &e.decision)

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
@@ -50,7 +49,7 @@ func (p *Proxy) remember(r *http.Request, d *authz.Decision) {
 	}
 	f := finding{
 		Time: time.Now().UTC(), Decision: d.Outcome, Reason: d.Reason, Status: d.Status, Detail: d.Detail,
-		Method: strings.Clone(metrics.MethodLabel(r.Method)), Route: d.Route, Path: printablePath(r.URL.Path), Client: peerAddress(r.RemoteAddr).String(),
+		Method: metrics.MethodLabel(r.Method), Route: d.Route, Path: printablePath(r.URL.Path), Client: peerAddress(r.RemoteAddr).String(),
 	}
 	if v := speaking(d); v != nil {
 		f.Token = tokenFacts{v.Issuer, authz.Printable(v.Environment), authz.Printable(v.ID), p.log.subjectHash(v.Subject)}

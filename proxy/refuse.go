@@ -20,6 +20,24 @@ type problem struct {
 	Kind   string       `json:"kind,omitempty"` // of an upstream error
 }
 
+// refusalBodies are the bodies of refusalBodies with their reason's own words, made once: a flood of them should cost little.
+var refusalBodies = func() map[problem][]byte {
+	bodies := map[problem][]byte{}
+	for _, t := range authz.Reasons {
+		p := problem{Title: http.StatusText(t.Status), Status: t.Status, Detail: t.Detail, Reason: t.Reason}
+		bodies[p], _ = json.Marshal(p)
+	}
+	return bodies
+}()
+
+func (p problem) body() []byte {
+	if body, ok := refusalBodies[p]; ok {
+		return body
+	}
+	body, _ := json.Marshal(p) // strings and a number: can't fail
+	return body
+}
+
 // methods is the Allow header of a 405 (RFC 9110, section 15.5.6).
 const methods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 
@@ -41,6 +59,8 @@ func (e *exchange) refuse() {
 		h.Set("Allow", methods)
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter)
+	case http.StatusTooManyRequests:
+		h.Set("Retry-After", e.p.refusals.retryAfter)
 	}
 	e.problem(d.Status, problem{Title: http.StatusText(d.Status), Detail: d.Detail, Reason: d.Reason})
 }
@@ -69,7 +89,7 @@ func challenges(d *authz.Decision, metadata string) []string {
 // problem answers with a problem body, which browsers of the configured origins may read.
 func (e *exchange) problem(status int, p problem) {
 	p.Status = status
-	body, _ := json.Marshal(p) // strings and a number: can't fail
+	body := p.body()
 	h := e.w.Header()
 	e.allowOrigin(h)
 	h["Content-Type"] = []string{"application/problem+json"}

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"encoding/base64"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,6 +25,8 @@ func segment(s string) string { return base64.RawURLEncoding.EncodeToString([]by
 // counter. Nothing refused arrives upstream.
 func TestEveryReasonIsReachedByARealRequest(t *testing.T) {
 	const invalid = "Invalid authentication credentials"
+	denied := filepath.Join(t.TempDir(), "denied")
+	write(t, denied, "jti test-id\n")
 	seen := map[authz.Reason]bool{}
 	for _, row := range []struct {
 		reason   authz.Reason
@@ -45,6 +49,8 @@ func TestEveryReasonIsReachedByARealRequest(t *testing.T) {
 		{"signature", 401, invalid, nil, "GET", "/tools", []string{bearer(forged(t))}},
 		{"issuer", 401, invalid, nil, "GET", "/tools", []string{bearer(token(t, jwt.MapClaims{"iss": "other"}))}},
 		{"audience", 401, invalid, nil, "GET", "/tools", []string{bearer(token(t, jwt.MapClaims{"aud": "other"}))}},
+		{"revoked", 401, "Token has been revoked", []string{"ENVGATE_DENY_LIST=" + denied}, "GET", "/tools", []string{bearer(token(t, nil))}},
+		{"limited", 431, "Too many header lines", []string{"ENVGATE_MAX_HEADERS=16"}, "GET", "/tools", slices.Repeat([]string{"X: y"}, 17)},
 		{"no_expiry", 401, "Token is missing required expiration claim. Set REQUIRE_TOKEN_EXPIRATION=false to allow.", nil, "GET", "/tools", []string{bearer(token(t, jwt.MapClaims{"exp": nil}))}},
 		{"expired", 401, "Token has expired", nil, "GET", "/tools", []string{bearer(token(t, jwt.MapClaims{"exp": 1}))}},
 		{"not_yet_valid", 401, invalid, nil, "GET", "/tools", []string{bearer(token(t, jwt.MapClaims{"nbf": time.Now().Add(time.Hour).Unix()}))}},

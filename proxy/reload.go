@@ -24,7 +24,9 @@ func (s *Server) reload() {
 	s.watcher.follow(c.Files())
 	s.keepers.keep(c)
 	s.proxy.metrics.Keys(c.Issuer, c.KeyCount())
+	s.proxy.metrics.Denied(c.DenyList().Size())
 	s.proxy.rules.Store(s.proxy.newRules(c))
+	go s.proxy.leases.judgeAll()
 	s.proxy.warnings.reconsider(c)
 	s.prints.show(c)
 	if c.ServerTLS != nil {

@@ -23,13 +23,18 @@ import (
 func startReloading(t testing.TB, upstream string, settings ...string) (s *sidecar, signals chan os.Signal) {
 	t.Helper()
 	s = newSidecar(t, upstream, settings...)
-	return s, s.runReloading(t)
+	return s, s.run(t, s.parse)
 }
 
-// runReloading runs it.
-func (s *sidecar) runReloading(t testing.TB) (signals chan os.Signal) {
+// parse reads the configuration anew.
+func (s *sidecar) parse() (*authz.Config, error) {
+	return authz.Parse(authz.Source{Environ: s.environ})
+}
+
+// run runs it.
+func (s *sidecar) run(t testing.TB, load Load) (signals chan os.Signal) {
 	t.Helper()
-	s.ReloadBy(func() (*authz.Config, error) { return authz.Parse(authz.Source{Environ: s.environ}) })
+	s.ReloadBy(load)
 	signals = make(chan os.Signal, 2)
 	done := make(chan error, 1)
 	go func() { done <- s.Run(signals) }()

@@ -45,7 +45,6 @@ type Server struct {
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
-	minHeaderBytes    = 64 << 10
 	exposureInterval  = 30 * time.Second
 	restartInterval   = time.Second
 )
@@ -56,8 +55,9 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 	m.Keys(c.Issuer, c.KeyCount())
 	s := &Server{
 		config: c, read: contents(c.Files()), proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{}),
-		keepers: newKeepers(m, logger), prints: &fingerprints{metrics: m, known: map[[sha256.Size]byte]string{}},
+		prints: &fingerprints{metrics: m, known: map[[sha256.Size]byte]string{}},
 	}
+	s.keepers = newKeepers(m, logger, s.proxy.leases.judgeAll)
 	quiet := quietLog(logger, m)
 	log.SetFlags(0)
 	log.SetOutput(quiet.Writer()) // net/http's transport has no logger of its own
@@ -67,7 +67,7 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 	s.traffic = &http.Server{
 		Handler: s.proxy, ErrorLog: quiet, Protocols: protocols,
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes:               max(minHeaderBytes, 3*c.MaxTokenBytes),
+		MaxHeaderBytes:               c.HeaderBytes(),
 		DisableGeneralOptionsHandler: true, // OPTIONS * is judged like any other request
 	}
 	if c.ServerTLS != nil {
@@ -99,11 +99,12 @@ func (s *Server) Start() error {
 	}
 	s.trafficAddress, s.adminAddress = traffic.Addr(), admin.Addr()
 	s.keepers.keep(s.config)
+	guarded := admit(traffic, s.config, s.proxy.metrics)
 	go s.serve(traffic, func() error {
 		if s.traffic.TLSConfig != nil {
-			return s.traffic.ServeTLS(traffic, "", "")
+			return s.traffic.ServeTLS(guarded, "", "")
 		}
-		return s.traffic.Serve(traffic)
+		return s.traffic.Serve(guarded)
 	})
 	go s.serve(admin, func() error { return s.serveAdmin(admin) })
 	s.showAdminCertificate()
@@ -233,7 +234,7 @@ func (s *Server) Stop() {
 		_ = s.traffic.Close()
 	}
 	_ = s.admin.Close()
-	s.proxy.upstream.transport.CloseIdleConnections()
+	s.proxy.upstream.closeIdle()
 	s.keepers.stop()
 	s.prints.end()
 	s.log.Info("stopped")

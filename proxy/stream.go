@@ -20,7 +20,10 @@ type streams struct {
 }
 
 // stream is an answer that doesn't end by itself.
-type stream interface{ end() }
+type stream interface {
+	end(code uint16) // properly; of a WebSocket with a close code
+	abort()          // at once
+}
 
 func newStreams(m *metrics.Metrics) *streams {
 	return &streams{metrics: m, open: map[stream]struct{}{}}
@@ -32,7 +35,7 @@ func (s *streams) add(kind string, st stream) (closed func()) {
 	s.mu.Lock()
 	s.open[st] = struct{}{}
 	if s.closing {
-		go st.end()
+		go st.end(goingAway)
 	}
 	s.mu.Unlock()
 	return func() {
@@ -70,7 +73,7 @@ func (s *streams) endAll(over time.Duration) {
 	}
 	pause := min(over/time.Duration(len(open)), 20*time.Millisecond)
 	for _, st := range open {
-		go st.end() // one that a stuck upstream holds up must not hold up the others
+		go st.end(goingAway) // one that a stuck upstream holds up must not hold up the others
 		time.Sleep(pause)
 	}
 }
@@ -99,14 +102,16 @@ type eventStream struct {
 func (e *exchange) openEventStream(res *http.Response) {
 	s := &eventStream{ReadCloser: res.Body}
 	res.Body = s
-	e.streamClosed = e.p.streams.add("sse", s)
+	e.openStream("sse", s)
 }
 
 // end lets the client see a complete answer: the connection to the upstream is closed, and the body just ends.
-func (s *eventStream) end() {
+func (s *eventStream) end(uint16) {
 	s.ended.Store(true)
 	_ = s.Close()
 }
+
+func (s *eventStream) abort() { _ = s.Close() }
 
 func (s *eventStream) Read(p []byte) (int, error) {
 	n, err := s.ReadCloser.Read(p)

@@ -22,6 +22,7 @@ import (
 type upstream struct {
 	url       *url.URL
 	transport *http.Transport
+	direct    *connections // nil before an upstream with TLS
 	buffers   bufferPool
 	errorLog  *log.Logger
 }
@@ -39,6 +40,7 @@ func newUpstream(c *authz.Config, current func() *authz.Config, logger *slog.Log
 		DisableCompression:     true, // or the answer would be decompressed on the way
 		ExpectContinueTimeout:  time.Second,
 		TLSHandshakeTimeout:    5 * time.Second,
+		ResponseHeaderTimeout:  c.UpstreamResponseTimeout,
 		MaxResponseHeaderBytes: 1 << 20,
 		ForceAttemptHTTP2:      false,
 		ReadBufferSize:         8 << 10,
@@ -57,20 +59,50 @@ func newUpstream(c *authz.Config, current func() *authz.Config, logger *slog.Log
 			return dialer.DialContext(ctx, "unix", c.Upstream.Path)
 		}
 	}
+	if c.Upstream.Scheme != "https" {
+		u.direct = &connections{idleTimeout: c.UpstreamIdleTimeout, answerTimeout: c.UpstreamResponseTimeout, dial: func(ctx context.Context) (net.Conn, error) {
+			return u.transport.DialContext(ctx, "tcp", dialAddress(u.url))
+		}}
+	}
 	return u
 }
 
-// bufferPool lends the 32 KiB buffers that bodies are copied with.
-type bufferPool struct{ pool sync.Pool }
-
-func (b *bufferPool) Get() []byte {
-	if p, ok := b.pool.Get().(*[]byte); ok {
-		return *p
+// dialAddress is the host and port of a URL.
+func dialAddress(u *url.URL) string {
+	if u.Port() == "" {
+		return net.JoinHostPort(u.Hostname(), "80")
 	}
-	return make([]byte, 32<<10)
+	return u.Host
 }
 
-func (b *bufferPool) Put(p []byte) { b.pool.Put(&p) }
+// roundTrip sends a request: directly where that is possible.
+func (u *upstream) roundTrip(r *http.Request) (*http.Response, error) {
+	if u.direct == nil || r.Header["Upgrade"] != nil || r.Header["Expect"] != nil {
+		return u.transport.RoundTrip(r)
+	}
+	return u.direct.RoundTrip(r)
+}
+
+func (u *upstream) closeIdle() {
+	u.transport.CloseIdleConnections()
+	if u.direct != nil {
+		u.direct.closeIdle()
+	}
+}
+
+// bufferPool lends the buffers that bodies are copied with: without it, ReverseProxy makes one for every answer.
+type bufferPool struct{ pool sync.Pool }
+
+type buffer [32 << 10]byte
+
+func (b *bufferPool) Get() []byte {
+	if p, ok := b.pool.Get().(*buffer); ok {
+		return p[:]
+	}
+	return new(buffer)[:]
+}
+
+func (b *bufferPool) Put(p []byte) { b.pool.Put((*buffer)(p)) }
 
 // exchange is one request on its way through: ReverseProxy's hooks are its methods, so that they know the decision.
 type exchange struct {
@@ -84,6 +116,8 @@ type exchange struct {
 	received time.Time
 
 	badBody      atomic.Bool // the client's body could not be read
+	proxy        httputil.ReverseProxy
+	longBody     atomic.Bool // the client's body is over the limit
 	status       int
 	source       string
 	streamClosed func()
@@ -97,11 +131,11 @@ const flushInterval = 20 * time.Millisecond
 func (e *exchange) forward() {
 	defer e.closeStream()
 	u := e.p.upstream
-	proxy := httputil.ReverseProxy{
+	e.proxy = httputil.ReverseProxy{
 		Rewrite: e.rewrite, Transport: e, ModifyResponse: e.modifyResponse, ErrorHandler: e.fail,
 		BufferPool: &u.buffers, ErrorLog: u.errorLog, FlushInterval: flushInterval,
 	}
-	proxy.ServeHTTP(e.w, e.r)
+	e.proxy.ServeHTTP(e.w, e.r)
 }
 
 // rewrite makes the outgoing request. ReverseProxy has dropped the hop-by-hop headers and those that the client named
@@ -136,7 +170,7 @@ func setHeader(h http.Header, name string, values []string) {
 // RoundTrip implements http.RoundTripper around the transport, to know how long the upstream took.
 func (e *exchange) RoundTrip(out *http.Request) (*http.Response, error) {
 	e.sent = time.Now()
-	res, err := e.p.upstream.transport.RoundTrip(out)
+	res, err := e.p.upstream.roundTrip(out)
 	e.received = time.Now()
 	return res, err
 }
@@ -165,6 +199,9 @@ func (e *exchange) modifyResponse(res *http.Response) error {
 		e.openEventStream(res)
 	}
 	e.embed(res)
+	if a, ok := res.Body.(*roundTrip); ok && a.arrived(res.ContentLength) {
+		e.proxy.FlushInterval = 0 // it needs no timer for parts
+	}
 	if res.StatusCode != http.StatusSwitchingProtocols && e.last() {
 		res.Header.Set("Connection", "close")
 	}
@@ -184,6 +221,9 @@ func (e *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
 	case e.r.Context().Err() != nil:
 		e.p.metrics.ClientCanceled()
 		panic(http.ErrAbortHandler) // nobody is there to read an answer
+	case e.longBody.Load():
+		e.problem(http.StatusRequestEntityTooLarge, problem{Title: "Request Entity Too Large", Detail: bodyTooLarge, Reason: authz.Limited})
+		return
 	case e.badBody.Load():
 		e.problem(http.StatusBadRequest, problem{Title: "Bad Request", Detail: "The request body can't be read"})
 		return

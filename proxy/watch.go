@@ -19,6 +19,9 @@ type watcher struct {
 	seen   [sha256.Size]byte
 }
 
+// maxWatched is how much of a file is compared: more than a full deny-list holds, but not a device's endless bytes.
+const maxWatched = 1 << 30
+
 func newWatcher() *watcher {
 	w := &watcher{}
 	if notify, err := fsnotify.NewWatcher(); err == nil {
@@ -88,7 +91,7 @@ func contents(files []string) [sha256.Size]byte {
 			continue
 		}
 		if f, err := os.Open(file); err == nil {
-			n, _ := io.Copy(h, io.LimitReader(f, 4<<20))
+			n, _ := io.Copy(h, io.LimitReader(f, maxWatched))
 			binary.Write(h, binary.BigEndian, n) //nolint:errcheck // the same
 			_ = f.Close()
 		}

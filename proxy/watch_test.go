@@ -46,7 +46,7 @@ func TestAChangeBeforeTheStart(t *testing.T) {
 	write(t, file, fmt.Sprintf(publicRoute, "/one"))
 	s := newSidecar(t, u.URL, "ENVGATE_POLICY="+file)
 	write(t, file, fmt.Sprintf(publicRoute, "/two"))
-	s.runReloading(t)
+	s.run(t, s.parse)
 	eventually(t, "a reload", func() bool { return s.code("/two") == 200 && s.code("/one") == 401 })
 }
 

@@ -4,8 +4,10 @@ import (
 	"encoding/binary"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // goingAway is the close code of a server that shuts down (RFC 6455, section 7.4.1).
@@ -18,12 +20,14 @@ type webSocket struct {
 
 	mu         sync.Mutex
 	fromServer frames
-	ending     bool // a close frame shall follow the current frame
+	ending     bool   // a close frame shall follow the current frame
+	code       uint16 // in that close frame
 	closing    []byte
 	finished   bool
 
 	writing    sync.Mutex // the proxy's copying, and the close frame
 	fromClient frames
+	aborted    atomic.Bool
 }
 
 func (e *exchange) openWebSocket(res *http.Response) {
@@ -33,22 +37,24 @@ func (e *exchange) openWebSocket(res *http.Response) {
 	}
 	s := &webSocket{conn: conn}
 	res.Body = s
-	e.streamClosed = e.p.streams.add("websocket", s)
+	e.openStream("websocket", s)
 }
 
-// end closes the connection with 1001 on both sides: at once when no frame is under way from the server, else behind
+// end closes the connection with a close code on both sides: at once when no frame is under way from the server, else behind
 // that frame.
-func (s *webSocket) end() {
+func (s *webSocket) end(code uint16) {
 	if s.writing.TryLock() { // else the upstream doesn't take what the client sends
 		if s.fromClient.between() {
-			_, _ = s.conn.Write(closeFrame(true))
+			_, _ = s.conn.Write(closeFrame(true, code))
 			s.fromClient = frames{broken: true} // nothing may follow a close frame
 		}
 		s.writing.Unlock()
 	}
 
 	s.mu.Lock()
-	s.ending = true
+	if !s.ending {
+		s.ending, s.code = true, code
+	}
 	idle := s.fromServer.between()
 	s.mu.Unlock()
 	if idle {
@@ -60,7 +66,7 @@ func (s *webSocket) end() {
 func (s *webSocket) Read(p []byte) (int, error) {
 	s.mu.Lock()
 	if s.ending && !s.finished && s.fromServer.between() {
-		s.closing, s.finished = closeFrame(false), true
+		s.closing, s.finished = closeFrame(false, s.code), true
 	}
 	if s.finished {
 		defer s.mu.Unlock()
@@ -78,7 +84,7 @@ func (s *webSocket) Read(p []byte) (int, error) {
 		s.fromServer.follow(p[:n])
 	}
 	if err != nil && s.ending && s.fromServer.between() {
-		s.closing, s.finished = closeFrame(false), true
+		s.closing, s.finished = closeFrame(false, s.code), true
 		if n == 0 {
 			return s.readClosing(p)
 		}
@@ -100,6 +106,9 @@ func (s *webSocket) readClosing(p []byte) (int, error) {
 func (s *webSocket) Write(p []byte) (int, error) {
 	s.writing.Lock()
 	defer s.writing.Unlock()
+	if s.aborted.Load() {
+		return 0, net.ErrClosed
+	}
 	if s.fromClient.broken {
 		return len(p), nil // behind our close frame: the client's own close and what it had under way
 	}
@@ -119,9 +128,15 @@ func (s *webSocket) CloseWrite() error {
 // Close implements io.Closer.
 func (s *webSocket) Close() error { return s.conn.Close() }
 
-// closeFrame is a close frame with code 1001; a client's is masked (RFC 6455, section 5.3).
-func closeFrame(masked bool) []byte {
-	code := binary.BigEndian.AppendUint16(nil, goingAway)
+// abort breaks the connection to the server off, whatever is under way, and takes no more of the client.
+func (s *webSocket) abort() {
+	s.aborted.Store(true)
+	_ = s.conn.Close()
+}
+
+// closeFrame is a close frame with a code; a client's is masked (RFC 6455, section 5.3).
+func closeFrame(masked bool, number uint16) []byte {
+	code := binary.BigEndian.AppendUint16(nil, number)
 	if !masked {
 		return append([]byte{0x88, 2}, code...)
 	}

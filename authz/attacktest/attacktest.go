@@ -8,6 +8,7 @@
 //	removed: expired, environment    reasons of the credentials taken off, in any order (optional)
 //	setting: NAME=VALUE              beside Environ's own (optional, repeatable)
 //	policy: name.yaml                a file in ../policies (optional)
+//	denied: name.txt                 a file in ../denied (optional)
 //	claims NAME: {@base,"env":"x"}   a token of one's own (optional, repeatable)
 //	header NAME: {"alg":"none"}      its header, if not {"alg":"HS256","typ":"JWT"}
 //	key NAME: other                  its key, if not the secret: see sign
@@ -142,6 +143,8 @@ func parse(t testing.TB, name, dir, text string) Case {
 			c.Settings = append(c.Settings, setting(t, value))
 		case word == "policy":
 			c.Settings = append(c.Settings, "ENVGATE_POLICY="+filepath.Join(dir, "..", "policies", value))
+		case word == "denied":
+			c.Settings = append(c.Settings, "ENVGATE_DENY_LIST="+filepath.Join(dir, "..", "denied", value))
 		case word == "claims" && what != "":
 			r.claims = value
 		case word == "header" && what != "":

@@ -83,6 +83,14 @@ func sidecar() dashboard {
 						{`sum(rate(envgate_verdict_cache_evictions_total{SELECTOR}[$__rate_interval]))`, "evictions"},
 					}, "not scraped", nil, nil},
 			}},
+			{"Revocation, streams' ends and limits", []panel{
+				{8, 7, graph, "Deny-list entries", "short", "What the deny-list in force holds: jtis and subjects. Not what the file says: its last reload failed, and the log names the line.",
+					[]query{{`max by (kind) (envgate_deny_list_entries{SELECTOR})`, "{{kind}}"}}, "not scraped", nil, nil},
+				{8, 7, graph, "Streams ended with their token", "short", "By cause, in steps of five minutes: the token expired, or a reload or an issuer's keys would refuse it. Many at once, refused: a key or the deny-list changed; see Reloads by result.",
+					[]query{{`round(sum by (cause) (increase(envgate_streams_ended_total{SELECTOR}[5m])))`, "{{cause}}"}}, "not scraped", nil, nil},
+				{8, 7, graph, "What was over a limit", "short", "By limit, in steps of five minutes: connections closed, requests refused with 429, 431, 413 or 503, bodies cut off. Clients that mean well among them: raise that limit (docs/securing.md).",
+					[]query{{`round(sum by (limit) (increase(envgate_limited_total{SELECTOR}[5m])))`, "{{limit}}"}}, "not scraped", nil, nil},
+			}},
 			{"Process", []panel{
 				{8, 7, graph, "Memory", "bytes", "Resident memory, and Go's heap in it. Near the container's limit: raise it. The heap grows without end while traffic doesn't: keep a profile and report it.",
 					[]query{{`max(process_resident_memory_bytes{SELECTOR})`, "resident"}, {`max(go_memstats_heap_inuse_bytes{SELECTOR})`, "heap"}}, "not scraped", nil, nil},

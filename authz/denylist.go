@@ -1,0 +1,193 @@
+package authz
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Bounds of a deny-list, so that a file gone wrong doesn't take the sidecar's memory.
+const (
+	maxDenied     = 4 << 20
+	maxDeniedLine = 8 << 10
+)
+
+const deniedSyntax = "want jti VALUE, or sub VALUE before TIME, in seconds since 1970 or as 2030-01-31T12:00:00Z"
+
+// readDenyList reads a deny-list: one entry a line, blank lines aside. What starts with # is a comment, on a line of its
+// own or behind an entry.
+//
+//	jti VALUE
+//	sub VALUE before TIME
+//
+// A value with blanks, quotes, control or invisible characters is written as a JSON string. It reads twice, the first
+// time to count lines, so that memory is taken once and of the right size; the text itself is never held.
+func readDenyList(f io.ReadSeeker) (*DenyList, error) {
+	ids, subjects, err := countDenied(f)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return nil, errors.New("can't be read twice: want a file")
+	}
+	l := &DenyList{ids: make([]digest, 0, ids), subjects: make([]deniedSubject, 0, subjects)}
+	number := 0
+	err = eachLine(f, func(line []byte) error {
+		number++
+		if len(l.ids)+len(l.subjects) > maxDenied {
+			return fmt.Errorf("line %d: want at most %d entries", number, maxDenied)
+		}
+		if err := l.add(line); err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	l.sort()
+	return l, nil
+}
+
+// countDenied counts the lines of each kind, wrong ones among them, up to the bound.
+func countDenied(f io.Reader) (ids, subjects int, err error) {
+	number := 0
+	err = eachLine(f, func(line []byte) error {
+		number++
+		switch {
+		case bytes.HasPrefix(line, []byte("jti")):
+			ids++
+		case bytes.HasPrefix(line, []byte("sub")):
+			subjects++
+		}
+		if ids+subjects > maxDenied {
+			return fmt.Errorf("line %d: want at most %d entries", number, maxDenied)
+		}
+		return nil
+	})
+	return ids, subjects, err
+}
+
+// eachLine calls for every line, trimmed of blanks.
+func eachLine(f io.Reader, do func([]byte) error) error {
+	lines := bufio.NewScanner(f)
+	lines.Buffer(make([]byte, 0, maxDeniedLine), maxDeniedLine)
+	number := 0
+	for lines.Scan() {
+		number++
+		if err := do(bytes.Trim(lines.Bytes(), " \t\r")); err != nil {
+			return err
+		}
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return fmt.Errorf("line %d: too long: want less than %d bytes", number+1, maxDeniedLine)
+	}
+	var of *fs.PathError
+	if errors.As(lines.Err(), &of) { // the path is said already
+		return of.Err
+	}
+	return lines.Err()
+}
+
+// add reads one line.
+func (l *DenyList) add(line []byte) error {
+	if len(line) == 0 || line[0] == '#' {
+		return nil
+	}
+	if !utf8.Valid(line) {
+		return errors.New("not UTF-8: " + deniedSyntax)
+	}
+	kind, rest := cutBlank(string(line))
+	value, rest, err := deniedValue(rest)
+	switch {
+	case kind != "jti" && kind != "sub":
+		return fmt.Errorf("%s: %s", quoted(kind), deniedSyntax)
+	case err != nil:
+		return err
+	case kind == "jti" && isComment(rest):
+		l.ids = append(l.ids, digestOf(value))
+		return nil
+	case kind == "jti":
+		return fmt.Errorf("%s behind the value: %s", quoted(rest), deniedSyntax)
+	}
+	word, rest := cutBlank(rest)
+	when, rest := cutBlank(rest)
+	before, ok := deniedTime(when)
+	switch {
+	case word != "before":
+		return fmt.Errorf("%s behind the value: %s", quoted(word), deniedSyntax)
+	case !ok:
+		return fmt.Errorf("%s is no time: %s", quoted(when), deniedSyntax)
+	case !isComment(rest):
+		return fmt.Errorf("%s behind the time: %s", quoted(rest), deniedSyntax)
+	}
+	l.subjects = append(l.subjects, deniedSubject{digestOf(value), before})
+	return nil
+}
+
+func isComment(s string) bool { return s == "" || s[0] == '#' }
+
+// cutBlank cuts at the first run of blanks.
+func cutBlank(s string) (word, rest string) {
+	i := strings.IndexAny(s, " \t")
+	if i < 0 {
+		return s, ""
+	}
+	return s[:i], strings.TrimLeft(s[i:], " \t")
+}
+
+// deniedValue reads a plain value or a JSON string, and what is behind it.
+func deniedValue(s string) (value, rest string, err error) {
+	if strings.HasPrefix(s, `"`) {
+		d := json.NewDecoder(strings.NewReader(s))
+		if d.Decode(&value) != nil {
+			return "", "", fmt.Errorf("%s is no JSON string: %s", quoted(s), deniedSyntax)
+		}
+		rest = s[d.InputOffset():]
+		if rest != "" && rest[0] != ' ' && rest[0] != '\t' {
+			return "", "", fmt.Errorf("%s behind the value: %s", quoted(rest), deniedSyntax)
+		}
+		rest = strings.TrimLeft(rest, " \t")
+	} else {
+		value, rest = cutBlank(s)
+		if strings.ContainsFunc(value, func(r rune) bool { return r == '"' || !unicode.IsPrint(r) }) {
+			return "", "", fmt.Errorf("%s holds a quote or an unprintable character: want it as a JSON string", quoted(value))
+		}
+	}
+	switch {
+	case value == "":
+		return "", "", errors.New("no value: " + deniedSyntax)
+	case tokenLike(value):
+		return "", "", errors.New("the value looks like a token: want its jti or sub")
+	}
+	return value, rest, nil
+}
+
+// deniedTime reads seconds since 1970, from 1 to the year 9999, or RFC 3339.
+func deniedTime(s string) (seconds float64, ok bool) {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		return float64(n), n > 0 && n <= 253402300799 && s[0] != '+'
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	return float64(t.Unix()) + float64(t.Nanosecond())/1e9, err == nil && t.Unix() > 0
+}
+
+// tokenLike recognises what may be a token: it must not be shown, and is no jti.
+func tokenLike(s string) bool { return strings.Contains(s, "eyJ") && strings.Contains(s, ".") }
+
+// quoted is text of the file as an error may show it: cut, printable, and nothing of a token.
+func quoted(s string) string {
+	if strings.Contains(s, "eyJ") {
+		return redacted
+	}
+	return `"` + Printable(s) + `"`
+}
