@@ -24,6 +24,7 @@ func TestPipesAreRefused(t *testing.T) {
 	}{
 		{"the secret's file", []string{"JWT_SECRET_KEY=", "JWT_SECRET_KEY_FILE=" + pipe}, "JWT_SECRET_KEY_FILE: "},
 		{"the policy", []string{"ENVGATE_POLICY=" + pipe}, "ENVGATE_POLICY (--policy): "},
+		{"the deny-list", []string{"ENVGATE_DENY_LIST=" + pipe}, "ENVGATE_DENY_LIST (--deny-list): "},
 		{"the public key", []string{"JWT_SECRET_KEY=", "JWT_ALGORITHM=RS256", "JWT_PUBLIC_KEY_PATH=" + pipe}, "JWT_PUBLIC_KEY_PATH: "},
 	} {
 		_, err := Parse(Source{Environ: append(attacktest.Environ(), row.settings...)})
