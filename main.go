@@ -214,7 +214,10 @@ func (p *program) serve(*cli.Context) error {
 	proxy.LimitMemory("")
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
-	server := proxy.NewServer(c, build(), newLogger(c, p.stderr))
+	sink := proxy.NewSink(p.stderr)
+	defer sink.Close()
+	server := proxy.NewServer(c, build(), newLogger(c, sink))
+	sink.OnLoss(server.Metrics().Suppressed)
 	server.ReloadBy(func() (*authz.Config, error) {
 		c, err := p.config(exitUsage)
 		if err == nil && c.Strict && len(c.Warnings()) > 0 {
@@ -592,6 +595,8 @@ func (p *program) webhook(c *cli.Context) error {
 	if err != nil {
 		return failure{exitUsage, err}
 	}
+	sink := proxy.NewSink(p.stderr)
+	defer sink.Close()
 	server, err := webhook.New(webhook.Options{
 		Listen: c.String("listen"), AdminListen: c.String("admin-listen"), Server: c.String("server"), TokenFile: c.String("token-file"),
 		CertificateAuthority: c.String("certificate-authority"), Namespace: c.String("namespace"), Service: c.String("service"),
@@ -600,7 +605,7 @@ func (p *program) webhook(c *cli.Context) error {
 		Probe: c.String("probe"), EnvFrom: c.String("env-from"), SharedSecret: c.String("shared-secret"), Policy: c.String("policy"), Mesh: c.String("mesh"),
 		MemoryLimit: c.String("memory-limit"), CPULimit: c.String("cpu-limit"),
 		Build: build(),
-	}, newLogger(config, p.stderr))
+	}, newLogger(config, sink))
 	if err != nil {
 		return failure{exitUsage, err}
 	}

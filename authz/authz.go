@@ -59,7 +59,7 @@ func (g *Guard) Config() *Config { return g.c }
 
 // Check judges a request as it came from the client. It neither changes it nor reads its body.
 func (g *Guard) Check(r *http.Request) Decision {
-	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || !isToken(r.Method) { // over HTTP/2 net/http lets anything be a method
 		return g.reject(MethodNotAllowed)
 	}
 	raw, unchanged := rawPath(r)

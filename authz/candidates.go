@@ -65,9 +65,7 @@ func (g *Guard) find(r *http.Request) *candidates {
 	}
 	if g.c.AuthHeader != "Authorization" {
 		for _, value := range r.Header["Authorization"] {
-			word, rest, _ := strings.Cut(strings.Trim(value, " \t"), " ")
-			rest = trimAsPython(rest)
-			f.upright = append(f.upright, piece{raw: value, token: rest, carrier: strings.EqualFold(word, "Bearer") && g.v.underGatewayKey(rest)})
+			f.upright = append(f.upright, g.v.upright(value))
 		}
 	}
 	return f
@@ -231,6 +229,8 @@ func (f *candidates) forward(g *Guard, r *http.Request, d *Decision) {
 		switch {
 		case p.replace != "":
 			out.Authorization = append(out.Authorization, p.replace)
+		case p.carrier && !p.drop && !report: // as it was judged, without what was trimmed
+			out.Authorization = append(out.Authorization, "Bearer "+p.token)
 		case report || !p.drop:
 			out.Authorization = append(out.Authorization, p.raw)
 		}

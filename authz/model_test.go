@@ -40,6 +40,9 @@ func gatewayReads(r *http.Request, authHeader, root string) (found []string) {
 			if scheme, token, ok := strings.Cut(values[0], " "); ok && strings.ToLower(scheme) == "bearer" && strip(token) != "" {
 				found = append(found, strip(token))
 			}
+			if bare, ok := strings.CutPrefix(values[0], "Bearer "); ok && strings.Contains(bare, "Bearer ") { // 0.9.0's request log and user context
+				found = append(found, strings.ReplaceAll(bare, "Bearer ", ""))
+			}
 		}
 	}
 	for _, line := range r.Header["Cookie"] {
@@ -118,6 +121,7 @@ func TestGatewayModel(t *testing.T) {
 		{"GET / | Authorization: bearer a", "a"},
 		{"GET / | Authorization: Bearer  a", "a"},
 		{"GET / | Authorization: Bearer a | Authorization: Bearer b", "a"},
+		{"GET / | Authorization: Bearer aBearer b", "aBearer b ab"},
 		{"GET / | Authorization: Token a", ""},
 		{"GET / | Cookie: jwt_token=a; access_token=b", "a b"},
 		{`GET / | Cookie: jwt_token="a\056b\"c"`, `a.b"c`},

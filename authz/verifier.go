@@ -268,6 +268,19 @@ func (v *verifier) judge(out *Verdict, of *terms, p parsed) {
 // seconds is the time as NumericDate (RFC 7519, section 2).
 func (v *verifier) seconds() float64 { return float64(v.now().UnixNano()) / 1e9 }
 
+// upright reads a value of Authorization, where the auth header is another one. It carries a token if a legacy gateway
+// would find a good one there: in what follows the scheme or, for its request log and its user context, in what is left
+// when each "Bearer " of it is taken out (mcpgateway/middleware/auth_middleware.py of 0.9.0).
+func (v *verifier) upright(value string) piece {
+	word, rest, _ := strings.Cut(strings.Trim(value, " \t"), " ")
+	p := piece{raw: value, token: trimAsPython(rest)}
+	if strings.EqualFold(word, "Bearer") {
+		bare := strings.ReplaceAll(p.token, "Bearer ", "")
+		p.carrier = v.underGatewayKey(p.token) || bare != p.token && v.underGatewayKey(bare)
+	}
+	return p
+}
+
 // underGatewayKey tells whether the gateway would find this token's signature good, read as leniently as its own parser
 // reads (PyJWT cuts at the last dot, and its base64 decoder skips foreign characters). It is for the header that a
 // legacy gateway reads although its owner configured another: what only we call malformed must not slip past there.

@@ -83,7 +83,7 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.duration = m.histograms("envgate_http_request_duration_seconds", "Time from the request's arrival to the response headers. Streams are not in it.", prometheus.DefBuckets, "code_class", "source")
 	m.overhead = m.histogram("envgate_overhead_seconds", "Time that envgate adds to a request: judging it, and preparing what is sent on and back.", overheadBuckets)
 	m.verification = m.histogram("envgate_verification_duration_seconds", "Time to judge one request's tokens, divided by their number.", overheadBuckets)
-	m.upstreamErrors = m.counters("envgate_upstream_errors_total", "Requests that the upstream did not answer, by kind.", "kind")
+	m.upstreamErrors = m.counters("envgate_upstream_errors_total", "Requests that the upstream did not answer, or whose answer it broke off (reset), by kind.", "kind")
 	m.clientCanceled = m.counter("envgate_client_canceled_total", "Requests that the client gave up before the upstream answered.")
 	m.gauged("envgate_requests_in_flight", "Requests being served, streams among them.", func() float64 { return float64(m.inFlight.Load()) })
 	m.streamsOpen = m.gauges("envgate_streams_open", "Open streams by kind.", "kind")
@@ -107,7 +107,7 @@ func New(c *authz.Config, b Build) *Metrics {
 	m.limited = m.counters("envgate_limited_total", "What was over a limit, by limit: connections that were closed, requests that were refused, bodies that were cut off.", "limit")
 	m.denied = m.gauges("envgate_deny_list_entries", "Entries of the deny-list in force, by kind.", "kind")
 	m.ready = m.gauge("envgate_ready", "1 while the sidecar is ready.")
-	m.suppressed = m.counter("envgate_log_lines_suppressed_total", "Log lines left out to bound the log's volume.")
+	m.suppressed = m.counter("envgate_log_lines_suppressed_total", "Log lines left out to bound the log's volume, or lost because standard error took none.")
 	m.build(b)
 	m.gauges("envgate_config_info", "Configuration in force; always 1.", "server_environment", "mode", "environment_rule", "issuer", "audience", "algorithm").
 		WithLabelValues(c.Environment, string(c.Mode), string(c.Rule), label(c.Issuer), label(c.Audience), c.Algorithm).Set(1)

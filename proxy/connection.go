@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"math"
@@ -26,25 +27,42 @@ var errHeaderTooLong = errors.New("the header of the upstream's answer is too lo
 // connection is one connection to the upstream, in use by one request at a time.
 type connection struct {
 	net.Conn
-	home   *connections
-	socket syscall.RawConn // nil where the system can't look into it
-	in     *bufio.Reader
-	out    *bufio.Writer
-	look   func(fd uintptr) bool
-	quiet  bool // what look saw
-	unread int  // bytes that the answer's header may still be long
-	began  bool // something of the answer has arrived
-	reused bool
-	since  time.Time // when it became idle
+	home *connections
+
+	encrypted bool
+	socket    syscall.RawConn // nil where the system can't look into it
+	in        *bufio.Reader
+	out       *bufio.Writer
+	look      func(fd uintptr) bool
+	quiet     bool // what look saw
+	unread    int  // bytes that the answer's header may still be long
+	began     bool // something of the answer has arrived
+	reused    bool
+	since     time.Time // when it became idle
 }
 
 func newConnection(conn net.Conn, home *connections) *connection {
 	c := &connection{Conn: conn, home: home, out: bufio.NewWriterSize(conn, connectionBuffer)}
 	c.in = bufio.NewReaderSize(c, connectionBuffer)
+	if encrypted, ok := conn.(*tls.Conn); ok {
+		conn, c.encrypted = encrypted.NetConn(), true
+	}
 	if s, ok := conn.(syscall.Conn); ok {
 		c.socket, _ = s.SyscallConn()
 	}
 	return c
+}
+
+// deciphered tells whether TLS holds bytes that were read and not asked for. A time-out is no lasting error there.
+func (c *connection) deciphered() bool {
+	if !c.encrypted {
+		return false
+	}
+	_ = c.SetReadDeadline(time.Unix(1, 0))
+	var b [1]byte
+	n, _ := c.Conn.Read(b[:])
+	_ = c.SetReadDeadline(time.Time{})
+	return n > 0
 }
 
 // Read implements io.Reader below the buffer.
@@ -191,8 +209,11 @@ func (a *roundTrip) arrived(length int64) bool {
 // Read implements io.Reader. At its end the connection is free.
 func (a *roundTrip) Read(p []byte) (int, error) {
 	n, err := a.body.Read(p)
-	if err != nil {
-		a.end(a.reusable && errors.Is(err, io.EOF))
+	switch {
+	case errors.Is(err, io.EOF):
+		a.end(a.reusable)
+	case err != nil && a.end(false):
+		a.c.home.brokenOff()
 	}
 	return n, err
 }
@@ -203,16 +224,19 @@ func (a *roundTrip) Close() error {
 	return nil
 }
 
-// end gives the connection back, or up.
-func (a *roundTrip) end(reusable bool) {
-	if a.ended.Swap(true) { // a stream can be ended by another goroutine than the one that reads it
-		return
+// end gives the connection back, or up. It tells whether nobody had done so before: the client by leaving, or whoever ends a
+// stream that another goroutine reads.
+func (a *roundTrip) end(reusable bool) (first bool) {
+	if a.ended.Swap(true) {
+		return false
 	}
-	if !a.stop() || !reusable || a.c.in.Buffered() > 0 || !a.isSent() {
+	first = a.stop()
+	if !first || !reusable || a.c.in.Buffered() > 0 || !a.isSent() {
 		_ = a.c.Close()
-		return
+		return first
 	}
 	a.c.home.put(a.c)
+	return true
 }
 
 // isSent tells whether the whole request was sent.

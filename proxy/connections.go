@@ -8,14 +8,16 @@ import (
 	"time"
 )
 
-// connections are the HTTP/1.1 connections to an upstream without TLS. The goroutine that asks writes the request and reads
-// the answer itself, where http.Transport hands both to goroutines of the connection and waits for them. What is sent, and how
-// an answer is read, is net/http's all the same (Request.Write, ReadResponse).
+// connections are the HTTP/1.1 connections to the upstream. The goroutine that asks writes the request and reads the answer
+// itself, where http.Transport hands both to goroutines of the connection and waits for them; and a connection serves another
+// request only where nothing follows its last answer, which http.Transport learns too late. What is sent, and how an answer is
+// read, is net/http's all the same (Request.Write, ReadResponse).
 type connections struct {
 	dial        func(context.Context) (net.Conn, error)
 	idleTimeout time.Duration
 
 	answerTimeout time.Duration // until an answer's header is here, from when the request is sent; 0: any time
+	brokenOff     func()        // called where the upstream breaks off within an answer's body
 
 	mutex sync.Mutex
 	idle  []*connection // the one that was used last is last

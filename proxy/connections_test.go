@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +19,7 @@ import (
 // ends in CLOSE is the last on its connection.
 type scripted struct {
 	net.Listener
-	accepted, requests atomic.Int64
+	accepted, requests, brokenOff atomic.Int64
 }
 
 func newScripted(t *testing.T, answers ...string) (*scripted, *connections) {
@@ -39,7 +40,7 @@ func newScripted(t *testing.T, answers ...string) (*scripted, *connections) {
 			go s.serve(conn, answers)
 		}
 	}()
-	cs := &connections{idleTimeout: time.Minute, dial: func(ctx context.Context) (net.Conn, error) {
+	cs := &connections{idleTimeout: time.Minute, brokenOff: func() { s.brokenOff.Add(1) }, dial: func(ctx context.Context) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
 	}}
 	t.Cleanup(cs.closeIdle)
@@ -134,6 +135,9 @@ func TestConnectionsOfAnUpstream(t *testing.T) {
 			}
 			if n := s.accepted.Load(); n != row.accepted {
 				t.Errorf("%d connections, want %d", n, row.accepted)
+			}
+			if n := s.brokenOff.Load(); (n > 0) != (row.name == "a body that breaks off") {
+				t.Errorf("%d bodies were broken off", n)
 			}
 		})
 	}
@@ -277,4 +281,48 @@ func TestConnectionsOfThoseWhoGiveUp(t *testing.T) {
 		t.Error("a body that breaks off is answered")
 	}
 	<-closed
+}
+
+// A connection with TLS serves one request after the other, too, and none where bytes follow an answer within one record.
+func TestConnectionsWithTLS(t *testing.T) {
+	a := newAuthority(t)
+	for _, row := range []struct {
+		name, answer string
+		accepted     int64
+	}{
+		{"used again", okAnswer, 1},
+		{"bytes behind a long answer", "HTTP/1.1 200 OK\r\nContent-Length: 8153\r\n\r\n" + strings.Repeat("x", 8153) + "evil", 3},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{a.client(t)}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			s := &scripted{Listener: l}
+			go func() {
+				for {
+					conn, err := l.Accept()
+					if err != nil {
+						return
+					}
+					s.accepted.Add(1)
+					go s.serve(conn, []string{row.answer})
+				}
+			}()
+			cs := &connections{idleTimeout: time.Minute, dial: func(ctx context.Context) (net.Conn, error) {
+				return (&tls.Dialer{Config: &tls.Config{RootCAs: a.pool()}}).DialContext(ctx, "tcp", l.Addr().String())
+			}}
+			defer cs.closeIdle()
+			for range 3 {
+				if got := cs.ask(t, http.MethodGet, ""); !strings.HasPrefix(got, "200 ") || strings.Contains(got, "evil") {
+					t.Errorf("%.40q", got)
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			if n := s.accepted.Load(); n != row.accepted {
+				t.Errorf("%d connections, want %d", n, row.accepted)
+			}
+		})
+	}
 }

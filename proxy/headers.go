@@ -128,7 +128,7 @@ func peerAddress(remote string) netip.Addr {
 // credential and no identity arrives behind the body.
 func (h headerRules) stripTrailers(trailers http.Header) {
 	for name := range trailers {
-		if h.isProtected(name) || isForwarding(name) || name == h.auth || name == "Authorization" || name == "Cookie" {
+		if h.isProtected(name) || isForwarding(name) || headOnly[name] || name == h.auth || name == "Authorization" || name == "Cookie" {
 			delete(trailers, name)
 		}
 	}

@@ -92,9 +92,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// last tells whether the answer must be the last on its connection: while draining, and for a chunked request. One with
+// last tells whether the answer must be the last on its connection: while draining, and behind a chunked request. One with
 // both Content-Length and Transfer-Encoding has to be (RFC 9112, section 6.1), or what is behind it could have been
-// smuggled past a proxy in front; net/http hides the Content-Length, so every chunked request is.
+// smuggled past a proxy in front; net/http hides the Content-Length, so every chunked request is. In HTTP/1.0 it hides and
+// ignores the Transfer-Encoding, so every request is the last.
 func (e *exchange) last() bool {
-	return e.p.draining.Load() || len(e.r.TransferEncoding) > 0 && e.r.ProtoMajor == 1
+	return e.p.draining.Load() || e.r.ProtoMajor == 1 && (len(e.r.TransferEncoding) > 0 || e.r.ProtoMinor == 0)
 }

@@ -113,6 +113,7 @@ func (s *Server) Start() error {
 	s.prints.show(s.config)
 	s.log.Info("listening", "address", traffic.Addr().String(), "admin", admin.Addr().String(),
 		"upstream", s.config.Upstream.String(), "environment", s.config.Environment, "mode", s.config.Mode, "environment_rule", s.config.Rule)
+	releasePages()
 	return nil
 }
 
@@ -234,7 +235,7 @@ func (s *Server) Stop() {
 		_ = s.traffic.Close()
 	}
 	_ = s.admin.Close()
-	s.proxy.upstream.closeIdle()
+	s.proxy.upstream.direct.closeIdle()
 	s.keepers.stop()
 	s.prints.end()
 	s.log.Info("stopped")

@@ -248,7 +248,7 @@ func bearer(token string) string { return "Authorization: Bearer " + token }
 // eventually waits for a condition that another goroutine brings about.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	within(t, 5*time.Second, what, condition)
+	within(t, 20*time.Second, what, condition)
 }
 
 // within is for what takes longer.

@@ -7,7 +7,7 @@ import "syscall"
 // silent tells whether an idle connection is open and nothing has arrived on it: an answer to no request would be taken
 // for the next one's.
 func (c *connection) silent() bool {
-	if c.socket == nil || c.in.Buffered() > 0 {
+	if c.socket == nil || c.in.Buffered() > 0 || c.deciphered() {
 		return false
 	}
 	if c.look == nil {

@@ -221,7 +221,8 @@ func TestTLSToTheUpstream(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := startSidecar(t, row.url, row.settings...)
-			if res, body := s.get("/health"); res.StatusCode != row.status {
+			res, body := s.get("/health")
+			if res.StatusCode != row.status || row.status == 502 && decodeProblem(t, body).Kind != "connect" {
 				t.Errorf("%d %s", res.StatusCode, body)
 			}
 		})

@@ -21,73 +21,65 @@ import (
 // upstream is the one server behind the sidecar.
 type upstream struct {
 	url       *url.URL
-	transport *http.Transport
-	direct    *connections // nil before an upstream with TLS
+	direct    *connections    // for all that it can do
+	transport *http.Transport // for upgrades and Expect, each on a connection of its own
 	buffers   bufferPool
 	errorLog  *log.Logger
 }
 
 // current gives the configuration in force: certificates of a reload hold for new connections.
 func newUpstream(c *authz.Config, current func() *authz.Config, logger *slog.Logger, m *metrics.Metrics) *upstream {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
 	u := &upstream{url: c.Upstream, errorLog: quietLog(logger, m)}
-	u.transport = &http.Transport{
-		Proxy:       nil, // HTTP_PROXY is not for a neighbour in the same pod
-		DialContext: dialer.DialContext,
-		// One upstream: all idle connections may be its. They close before the gateway's own keep-alive does, so that
-		// no request races into a closing connection.
-		MaxIdleConns: 0, MaxIdleConnsPerHost: 512, IdleConnTimeout: c.UpstreamIdleTimeout,
-		DisableCompression:     true, // or the answer would be decompressed on the way
-		ExpectContinueTimeout:  time.Second,
-		TLSHandshakeTimeout:    5 * time.Second,
-		ResponseHeaderTimeout:  c.UpstreamResponseTimeout,
-		MaxResponseHeaderBytes: 1 << 20,
-		ForceAttemptHTTP2:      false,
-		ReadBufferSize:         8 << 10,
-		WriteBufferSize:        8 << 10,
-	}
-	if c.Upstream.Scheme == "https" {
-		u.transport.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-			settings := current().UpstreamTLS.Clone()
-			settings.NextProtos = []string{"http/1.1"}
-			return (&tls.Dialer{NetDialer: dialer, Config: settings}).DialContext(ctx, network, address)
-		}
-	}
 	if c.Upstream.Scheme == "unix" {
 		u.url = &url.URL{Scheme: "http", Host: "unix"}
-		u.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, "unix", c.Upstream.Path)
-		}
 	}
-	if c.Upstream.Scheme != "https" {
-		u.direct = &connections{idleTimeout: c.UpstreamIdleTimeout, answerTimeout: c.UpstreamResponseTimeout, dial: func(ctx context.Context) (net.Conn, error) {
-			return u.transport.DialContext(ctx, "tcp", dialAddress(u.url))
-		}}
+	dial := dialer(c, current)
+	u.direct = &connections{
+		// They close before the gateway's own keep-alive does, so that no request races into a closing connection.
+		dial: dial, idleTimeout: c.UpstreamIdleTimeout, answerTimeout: c.UpstreamResponseTimeout,
+		brokenOff: func() { m.UpstreamError("reset") },
+	}
+	dialAny := func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) }
+	u.transport = &http.Transport{
+		Proxy:       nil, // HTTP_PROXY is not for a neighbour in the same pod
+		DialContext: dialAny, DialTLSContext: dialAny,
+		DisableKeepAlives:      true, // it would offer a connection to the next request before it knows that nothing follows the answer
+		DisableCompression:     true, // or the answer would be decompressed on the way
+		ExpectContinueTimeout:  time.Second,
+		ResponseHeaderTimeout:  c.UpstreamResponseTimeout,
+		MaxResponseHeaderBytes: maxAnswerHeader,
 	}
 	return u
 }
 
-// dialAddress is the host and port of a URL.
-func dialAddress(u *url.URL) string {
-	if u.Port() == "" {
-		return net.JoinHostPort(u.Hostname(), "80")
+// dialer makes connections to the upstream, with HTTP/1.1 on them.
+func dialer(c *authz.Config, current func() *authz.Config) func(context.Context) (net.Conn, error) {
+	plain := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
+	address := c.Upstream.Host
+	if c.Upstream.Port() == "" {
+		address = net.JoinHostPort(c.Upstream.Hostname(), map[string]string{"http": "80", "https": "443"}[c.Upstream.Scheme])
 	}
-	return u.Host
+	switch c.Upstream.Scheme {
+	case "unix":
+		return func(ctx context.Context) (net.Conn, error) { return plain.DialContext(ctx, "unix", c.Upstream.Path) }
+	case "https":
+		return func(ctx context.Context) (net.Conn, error) {
+			settings := current().UpstreamTLS.Clone()
+			settings.NextProtos = []string{"http/1.1"}
+			ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // the handshake, too
+			defer cancel()
+			return (&tls.Dialer{NetDialer: plain, Config: settings}).DialContext(ctx, "tcp", address)
+		}
+	}
+	return func(ctx context.Context) (net.Conn, error) { return plain.DialContext(ctx, "tcp", address) }
 }
 
-// roundTrip sends a request: directly where that is possible.
+// roundTrip sends a request.
 func (u *upstream) roundTrip(r *http.Request) (*http.Response, error) {
-	if u.direct == nil || r.Header["Upgrade"] != nil || r.Header["Expect"] != nil {
+	if r.Header["Upgrade"] != nil || r.Header["Expect"] != nil {
 		return u.transport.RoundTrip(r)
 	}
 	return u.direct.RoundTrip(r)
-}
-
-func (u *upstream) closeIdle() {
-	u.transport.CloseIdleConnections()
-	if u.direct != nil {
-		u.direct.closeIdle()
-	}
 }
 
 // bufferPool lends the buffers that bodies are copied with: without it, ReverseProxy makes one for every answer.
@@ -238,10 +230,11 @@ func (e *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
 func upstreamError(err error) (kind string, status int, detail string) {
 	var timeout net.Error
 	var op *net.OpError
+	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return "timeout", http.StatusGatewayTimeout, "The gateway did not answer in time"
-	case errors.As(err, &op) && op.Op == "dial":
+	case errors.As(err, &op) && op.Op == "dial", errors.As(err, &certificate):
 		return "connect", http.StatusBadGateway, "The gateway can't be reached"
 	}
 	return "reset", http.StatusBadGateway, "The gateway broke off the connection"

@@ -28,6 +28,8 @@ type installation struct {
 	// accepts tells whether the gateway itself accepts a token of another environment.
 	accepts bool
 
+	recorded bool // runs below testdata/recorder
+
 	running *gateway
 }
 
@@ -85,7 +87,11 @@ func (i *installation) start(t *testing.T) *gateway {
 	}
 	maps.Copy(settings, i.settings)
 	g := &gateway{installation: i, url: "http://" + address, env: environ(settings)}
-	g.process = start(t, g.url+"/health", dir, g.env, python, "-m", "uvicorn", "mcpgateway.main:app", "--host", host, "--port", port, "--workers", "1")
+	app, env := "mcpgateway.main:app", g.env
+	if i.recorded {
+		app, env = "recorder:app", append(recorderEnviron(t), env...)
+	}
+	g.process = start(t, g.url+"/health", dir, env, python, "-m", "uvicorn", app, "--host", host, "--port", port, "--workers", "1")
 	clearPasswordFlag(t, python, filepath.Join(dir, "mcp.db"))
 	g.sidecar = startSidecar(t, g)
 	i.running = g

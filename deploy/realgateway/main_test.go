@@ -9,6 +9,7 @@
 // It needs Linux, Python 3.11 or newer with venv, and Debian's Chromium, and fails without them: a scenario that didn't
 // run has shown nothing. The first run installs the gateways below ENVGATE_TEST_CACHE, by default envgate-realgateway in
 // the user's cache folder. Screenshots of the Admin UI go to ENVGATE_TEST_SCREENSHOTS, by default a new temporary folder.
+// TestDifferential sends ENVGATE_TEST_REQUESTS generated requests of ENVGATE_TEST_SEED to each release.
 package realgateway
 
 import (

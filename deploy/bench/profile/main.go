@@ -20,14 +20,14 @@ import (
 	"time"
 
 	"envgate/authz"
+	"envgate/deploy/bench/tokens"
 	"envgate/metrics"
 	"envgate/proxy"
 )
 
-const (
-	secret  = "profile-secret-0123456789abcdef-0123456789"
-	seconds = 20
-)
+const seconds = 20
+
+var keys = tokens.Keys{Algorithm: "HS256"}
 
 func main() {
 	run := profile
@@ -63,10 +63,9 @@ func profile(file string) error {
 	if _, err := fmt.Fscanln(out, &upstream); err != nil {
 		return err
 	}
-	c, err := authz.Parse(authz.Source{Environ: []string{
-		"JWT_SECRET_KEY=" + secret, "ENVGATE_ENVIRONMENT=production", "ENVGATE_UPSTREAM=" + upstream,
-		"ENVGATE_LISTEN=127.0.0.1:0", "ENVGATE_ADMIN_LISTEN=127.0.0.1:0", "ENVGATE_KEY_FINGERPRINT=false",
-	}})
+	c, err := authz.Parse(authz.Source{Environ: append(keys.Environ(),
+		"ENVGATE_UPSTREAM="+upstream, "ENVGATE_LISTEN=127.0.0.1:0", "ENVGATE_ADMIN_LISTEN=127.0.0.1:0", "ENVGATE_KEY_FINGERPRINT=false",
+	)})
 	if err != nil {
 		return err
 	}
@@ -109,17 +108,17 @@ func load(string) error {
 	if _, err := fmt.Fscanln(os.Stdin, &sidecar); err != nil {
 		return err
 	}
-	c, err := authz.Parse(authz.Source{Environ: []string{"JWT_SECRET_KEY=" + secret, "ENVGATE_ENVIRONMENT=production"}})
+	mint, err := keys.Minter(tokens.Environment)
 	if err != nil {
 		return err
 	}
-	var tokens []string
+	var known []string
 	for range 64 {
-		token, err := c.Mint(authz.MintOptions{Kind: authz.KindAPI, Subject: "somebody@example.com", Environment: "production", IssuedAt: time.Now(), Expiry: time.Now().Add(time.Hour)})
+		token, err := mint()
 		if err != nil {
 			return err
 		}
-		tokens = append(tokens, token)
+		known = append(known, token)
 	}
 	end := time.Now().Add(seconds * time.Second)
 	var clients sync.WaitGroup
@@ -128,12 +127,12 @@ func load(string) error {
 			client := &http.Client{Transport: &http.Transport{DisableCompression: true}}
 			for i := n; time.Now().Before(end); i++ {
 				request, _ := http.NewRequestWithContext(context.Background(), http.MethodGet, sidecar+"/servers/1/tools?limit=10", nil)
-				token := tokens[i%len(tokens)]
+				token := known[i%len(known)]
 				switch {
 				case i%16 == 0: // forged
-					token = token[:len(token)-8] + "AAAAAAAA"
+					token = tokens.Forged(token)
 				case i%4 == 0: // new
-					token, _ = c.Mint(authz.MintOptions{Kind: authz.KindAPI, Subject: "somebody@example.com", Environment: "production", IssuedAt: time.Now(), Expiry: time.Now().Add(time.Hour)})
+					token, _ = mint()
 				}
 				if i%32 != 1 {
 					request.Header.Set("Authorization", "Bearer "+token)
