@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -98,7 +97,8 @@ type Config struct {
 	Origins []Origin // every setting with where its value came from, for check
 	files   []string
 
-	formerSecret bool // AdditionalSecret is what Secret was before a reload
+	keptSecret    bool   // AdditionalSecret is what Secret was before a reload
+	gatewaySecret Secret // what the gateway knew when a reload changed Secret, where that is another one
 
 	denied  *DenyList
 	keys    *keySet
@@ -325,6 +325,9 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 		c.keys = keys
 		if !symmetric(c.Algorithm) {
 			c.files = append(append(c.files, c.PublicKeyPath), c.AdditionalPublicKeyPaths...)
+			if keys.signs() {
+				c.files = append(c.files, c.PrivateKeyPath)
+			}
 		}
 	}
 	c.readTLS(bad)
@@ -363,9 +366,9 @@ func (c *Config) secretOrFile(raw map[string]string, name string, bad func(strin
 	case path != "":
 		where += "_FILE"
 		shown := Printable((&Setting{Name: where}).shown(path))
-		b, err := os.ReadFile(path)
+		b, err := readRegular(path)
 		if err != nil {
-			bad("%s: %q: %w", where, shown, errors.Unwrap(err))
+			bad("%s: %q: %w", where, shown, err)
 			return Secret{}
 		}
 		c.files = append(c.files, path)

@@ -2,7 +2,6 @@ package authz
 
 import (
 	"crypto"
-	"crypto/pbkdf2"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -27,23 +26,24 @@ const (
 )
 
 // Fingerprints are those of the keys of the gateway's own issuer, before any derivation. known holds those of secrets that
-// were computed before, by their SHA-256, and gets new ones: each takes a good part of a second of one core.
-func (c *Config) Fingerprints(known map[[sha256.Size]byte]string) (all []Fingerprint) {
+// were computed before, by their SHA-256, and gets new ones: each takes a good part of a second of one core. rest is called
+// every fraction of a millisecond of that; false ends it, and what isn't computed is left out.
+func (c *Config) Fingerprints(known map[[sha256.Size]byte]string, rest func() bool) (all []Fingerprint) {
 	if !c.KeyFingerprint || c.keys == nil {
 		return nil
 	}
 	if symmetric(c.Algorithm) {
-		for i, secret := range []Secret{c.Secret, c.AdditionalSecret} {
+		for i, secret := range c.secrets() {
 			if secret.Len() < fingerprintLeast {
 				continue
 			}
 			digest := sha256.Sum256(secret.bytes)
 			if known[digest] == "" {
-				slow, err := pbkdf2.Key(sha256.New, string(secret.bytes), []byte(fingerprintSalt), fingerprintRounds, fingerprintBytes)
-				if err != nil { // in a FIPS mode that forbids it
+				slow, whole := slowHash(secret.bytes, []byte(fingerprintSalt), fingerprintRounds, rest)
+				if !whole {
 					continue
 				}
-				known[digest] = hex.EncodeToString(slow)
+				known[digest] = hex.EncodeToString(slow[:fingerprintBytes])
 			}
 			all = append(all, Fingerprint{slot(i > 0), known[digest]})
 		}

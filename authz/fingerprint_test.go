@@ -1,18 +1,24 @@
 package authz
 
 import (
+	"bytes"
+	"crypto/pbkdf2"
 	"crypto/sha256"
 	"regexp"
 	"strings"
 	"testing"
 
 	"envgate/authz/attacktest"
+
+	"pgregory.net/rapid"
 )
 
 // The fingerprint is of the base secret: environments that derive from one share it. It shows nothing of the secret.
 func TestFingerprints(t *testing.T) {
 	known := map[[sha256.Size]byte]string{}
-	of := func(settings ...string) []Fingerprint { return newGuard(t, settings...).c.Fingerprints(known) }
+	of := func(settings ...string) []Fingerprint {
+		return newGuard(t, settings...).c.Fingerprints(known, func() bool { return true })
+	}
 	plain := of()
 	if len(plain) != 1 || plain[0].Slot != "current" || !regexp.MustCompile(`^[0-9a-f]{6}$`).MatchString(plain[0].Text) {
 		t.Fatalf("%+v", plain)
@@ -39,5 +45,25 @@ func TestFingerprints(t *testing.T) {
 	}
 	if sum := sha256.Sum256([]byte(attacktest.Secret)); strings.Contains(strings.ToLower(attacktest.Secret), plain[0].Text) || strings.HasPrefix(string(sum[:]), plain[0].Text) {
 		t.Error("it shows something of the secret")
+	}
+}
+
+// The slow hash is that of the standard library, which can't rest.
+func TestTheSlowHashIsPBKDF2(t *testing.T) {
+	same := func(t interface{ Fatalf(string, ...any) }, secret, salt []byte, rounds int) {
+		want, err := pbkdf2.Key(sha256.New, string(secret), salt, rounds, sha256.Size)
+		rests := 0
+		got, whole := slowHash(secret, salt, rounds, func() bool { rests++; return true })
+		if err != nil || !whole || !bytes.Equal(got[:], want) || rests != (rounds-1)/slowHashSlice {
+			t.Fatalf("%x, %d rounds: %x after %d rests, want %x (%v)", secret, rounds, got, rests, want, err)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.SliceOfN(rapid.Byte(), 0, 200)
+		same(t, text.Draw(t, "secret"), text.Draw(t, "salt"), rapid.IntRange(1, 3*slowHashSlice).Draw(t, "rounds"))
+	})
+	same(t, []byte(attacktest.Secret), []byte(fingerprintSalt), fingerprintRounds)
+	if _, whole := slowHash([]byte("x"), nil, 2*slowHashSlice, func() bool { return false }); whole {
+		t.Error("it goes on when it is told to end")
 	}
 }

@@ -19,6 +19,7 @@ type keySet struct {
 	signing string // the algorithm
 	keys    []gatewayKey
 	knows   gatewayKnows
+	other   any // of knowsOther: what the gateway signs with
 	explain any // under DERIVE_KEY_PER_ENVIRONMENT: a secret that verifies nothing, and only explains
 	issue   any // signs the tokens that clients get, where the gateway's own key doesn't
 }
@@ -74,10 +75,7 @@ func newKeySet(c *Config) (*keySet, error) {
 
 // addSecrets lists the HMAC keys: as clients have them, and as the gateway does.
 func (k *keySet) addSecrets(c *Config) {
-	for i, secret := range []Secret{c.Secret, c.AdditionalSecret} {
-		if !secret.IsSet() {
-			continue
-		}
+	for i, secret := range c.secrets() {
 		outside, inside := secret.bytes, secret.bytes
 		if c.DeriveKey {
 			outside = DeriveKey(secret, c.Environment).bytes
@@ -86,6 +84,9 @@ func (k *keySet) addSecrets(c *Config) {
 			inside = outside
 		}
 		k.keys = append(k.keys, gatewayKey{verify: outside, macs: k.macs(outside), gateway: inside, additional: i > 0})
+		if secret.same(c.gatewaySecret) {
+			k.other = inside
+		}
 	}
 	switch {
 	case c.Translate != TranslateOff && c.AcceptBaseKey:
@@ -106,6 +107,15 @@ func (c *Config) baseKeyHint() string {
 		return "signed with the base secret, which is not accepted: ENVGATE_ACCEPT_BASE_KEY is false"
 	}
 	return "signed with the secret itself, but DERIVE_KEY_PER_ENVIRONMENT expects the derived key"
+}
+
+// signs tells whether there is a private key.
+func (k *keySet) signs() bool {
+	if k == nil {
+		return false
+	}
+	_, private := k.keys[0].gateway.(crypto.Signer)
+	return private
 }
 
 // find is the first key that verifies a token; nil for none. Its kid is a hint which additional key to try first.
@@ -139,8 +149,8 @@ type gatewayKnows int
 
 const (
 	knowsCurrent gatewayKnows = iota
-	knowsFormer               // until it restarts, after a reload changed the secret
-	knowsUnsaid               // the same, where a restart can't be noticed: tokens keep their secret
+	knowsOther                // another one that is accepted, until it restarts: a reload changed the current one
+	knowsUnsaid               // it can't be said, after such a reload: tokens keep their secret
 )
 
 // forward is a token that a key verified as the gateway shall see it, and whether it is another one: the same header and
@@ -148,8 +158,8 @@ const (
 func (k *keySet) forward(token string, p parsed, by *gatewayKey) (_ string, again bool, err error) {
 	key := k.keys[0].gateway
 	switch k.knows {
-	case knowsFormer:
-		key = k.keys[1].gateway
+	case knowsOther:
+		key = k.other
 	case knowsUnsaid:
 		key = by.gateway
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -96,9 +95,9 @@ func PolicyText(name string) ([]byte, error) {
 	if slices.Contains(BuiltinPolicies(), name) {
 		return policies.ReadFile(path.Join("policies", name+".yaml"))
 	}
-	b, err := os.ReadFile(name)
+	b, err := readRegular(name)
 	if err != nil {
-		return nil, fmt.Errorf("neither a built-in policy (%s) nor a readable file: %w", strings.Join(BuiltinPolicies(), ", "), errors.Unwrap(err))
+		return nil, fmt.Errorf("neither a built-in policy (%s) nor a readable file: %w", strings.Join(BuiltinPolicies(), ", "), err)
 	}
 	return b, nil
 }

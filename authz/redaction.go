@@ -3,7 +3,6 @@ package authz
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -121,9 +120,9 @@ func readFile(path string) ([]byte, error) {
 	if strings.Contains(path, "-----BEGIN ") {
 		return nil, errors.New("holds a PEM block: want the path of a file with it")
 	}
-	text, err := os.ReadFile(path)
+	text, err := readRegular(path)
 	if err != nil {
-		return nil, fmt.Errorf("%q: %w", PrintablePath(path), errors.Unwrap(err))
+		return nil, fmt.Errorf("%q: %w", PrintablePath(path), err)
 	}
 	return text, nil
 }

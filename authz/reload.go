@@ -1,7 +1,6 @@
 package authz
 
 import (
-	"reflect"
 	"slices"
 
 	"envgate/authz/jwks"
@@ -10,45 +9,83 @@ import (
 // Files lists the files that the configuration was read from: when one changes, it should be read anew.
 func (c *Config) Files() []string { return slices.Clone(c.files) }
 
-// Adopt takes over from a former configuration what has to outlive a reload. The key sets of issuers that are configured as
-// they were: their keys are known already. And the former secret, where the file with it changed and no additional one is
-// set: the gateway restarts later than the sidecar reloads, so that tokens of both are accepted until the next change. Where
-// a restart of the gateway is noticed, it gets the tokens signed as it knows them before and after; else as they came.
-func (c *Config) Adopt(former *Config, noticed bool) {
-	c.adoptSecret(former, noticed)
+// Adopt takes over from a former configuration what has to outlive a reload. The keys of issuers that were fetched from the
+// same address: they are known already. And the former secret, where the file with it changed and no additional one is
+// set: the gateway restarts later than the sidecar reloads, so that tokens of both are accepted until the next change.
+//
+// certain tells that the gateway has not restarted unawares: it is taken to know what it knew under the former
+// configuration, and gets tokens signed with that until AfterRestart. Else, after a change, they keep their secret.
+func (c *Config) Adopt(former *Config, certain bool) {
+	if symmetric(c.Algorithm) && former.Secret.IsSet() {
+		c.adoptSecret(former, certain)
+	}
 	for name, t := range c.trusted {
-		f := former.trusted[name]
-		if _, fetched := t.keys.(*jwks.Set); fetched && f != nil && reflect.DeepEqual(f.TrustedIssuer, t.TrustedIssuer) && f.roots == t.roots {
-			t.keys = f.keys
+		if f := former.trusted[name]; f != nil {
+			t.adoptKeys(f)
 		}
 	}
 }
 
-func (c *Config) adoptSecret(former *Config, noticed bool) {
-	if !symmetric(c.Algorithm) || c.AdditionalSecret.IsSet() || !former.Secret.IsSet() {
-		return
-	}
-	knows := knowsUnsaid
+// adoptKeys goes on with the key set of the same issuer, where it is fetched as before; or with its keys, where they come
+// from the same address.
+func (t *trusted) adoptKeys(former *trusted) {
+	set, fetched := t.keys.(*jwks.Set)
+	known, before := former.keys.(*jwks.Set)
 	switch {
-	case !c.Secret.same(former.Secret):
-		c.AdditionalSecret = former.Secret
-		if noticed {
-			knows = knowsFormer
-		}
-	case former.formerSecret:
-		c.AdditionalSecret, knows = former.AdditionalSecret, former.keys.knows
+	case !fetched || !before || t.JWKSURL != former.JWKSURL || t.DiscoveryURL != former.DiscoveryURL:
+	case slices.Equal(t.Algorithms, former.Algorithms) && t.InsecureHTTP == former.InsecureHTTP && t.refresh == former.refresh && t.cooldown == former.cooldown && t.roots == former.roots:
+		t.keys = known
 	default:
-		return
+		set.Inherit(known)
 	}
-	c.formerSecret = true
+}
+
+func (c *Config) adoptSecret(former *Config, certain bool) {
+	changed := !c.Secret.same(former.Secret)
+	switch {
+	case c.AdditionalSecret.IsSet(): // a rotation by the settings: nothing is kept beside
+	case changed:
+		c.AdditionalSecret, c.keptSecret = former.Secret, true
+	case former.keptSecret:
+		c.AdditionalSecret, c.keptSecret = former.AdditionalSecret, true
+	}
+	rotated := changed && c.AdditionalSecret.same(former.Secret)
+	knows, known := former.keys.knows, former.Secret
+	if knows == knowsOther {
+		known = former.gatewaySecret
+	}
+	switch {
+	case knows == knowsUnsaid && c.AdditionalSecret.IsSet(), rotated && !certain:
+		knows = knowsUnsaid
+	case c.Secret.same(known), !c.keptSecret && !c.AdditionalSecret.same(known):
+		knows = knowsCurrent
+	default:
+		knows = knowsOther
+	}
+	switch {
+	case knows == knowsOther:
+		c.gatewaySecret = known
+	case !changed && c.keptSecret: // as long as the former secret
+		c.gatewaySecret = former.gatewaySecret
+	}
 	c.keys, _ = newKeySet(c) // of secrets: can't fail
 	c.keys.knows = knows
 }
 
-// AwaitsRestart tells whether the gateway is taken to know the former secret until it has restarted.
-func (c *Config) AwaitsRestart() bool { return c.keys != nil && c.keys.knows == knowsFormer }
+// secrets lists those that tokens of the gateway's own issuer are accepted under, each once; the first is the current one.
+func (c *Config) secrets() (all []Secret) {
+	for _, secret := range []Secret{c.Secret, c.AdditionalSecret, c.gatewaySecret} {
+		if secret.IsSet() && !slices.ContainsFunc(all, secret.same) {
+			all = append(all, secret)
+		}
+	}
+	return all
+}
 
-// AfterRestart is the same configuration before a gateway that knows the current secret.
+// AwaitsRestart tells whether the gateway is taken to know another secret than the current one until it has restarted.
+func (c *Config) AwaitsRestart() bool { return c.keys != nil && c.keys.knows != knowsCurrent }
+
+// AfterRestart is the same configuration before a gateway that knows the current secret. What was accepted still is.
 func (c *Config) AfterRestart() *Config {
 	after, keys := *c, *c.keys
 	keys.knows = knowsCurrent

@@ -127,6 +127,9 @@ func denyList(c *Config, path string) error {
 		return nil
 	}
 	c.files = append(c.files, path)
+	if err := regular(path); err != nil {
+		return err
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return errors.Unwrap(err)

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"envgate/authz"
-	"envgate/authz/jwks"
 )
 
 // Decided counts one request's decision and all the tokens that were judged for it. took is the time to judge them.
@@ -147,29 +146,6 @@ func (m *Metrics) Translated(forGateway bool) {
 		direction = inbound
 	}
 	m.translated.WithLabelValues(direction).Inc()
-}
-
-// Issuers presets the series of a configuration's further issuers.
-func (m *Metrics) Issuers(c *authz.Config) {
-	for _, i := range c.IssuerKeys() {
-		issuer := label(i.Issuer)
-		m.verified.WithLabelValues(issuer)
-		m.withoutEnv.WithLabelValues(issuer)
-		m.keys.WithLabelValues(issuer).Set(float64(i.Keys))
-	}
-	for issuer := range c.Fetched() {
-		m.fetchFailures.WithLabelValues(label(issuer))
-	}
-}
-
-// Fetched counts the outcome of one fetch of an issuer's keys.
-func (m *Metrics) Fetched(issuer string, s jwks.Status, err error) {
-	m.keys.WithLabelValues(label(issuer)).Set(float64(s.Keys))
-	if err != nil {
-		m.fetchFailures.WithLabelValues(label(issuer)).Inc()
-	} else {
-		m.fetchSuccess.WithLabelValues(label(issuer)).Set(float64(s.Fetched.Unix()))
-	}
 }
 
 // Reloaded counts a reload.

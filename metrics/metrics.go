@@ -17,7 +17,8 @@ import (
 // Metrics holds every series. Its methods are safe for concurrent use.
 type Metrics struct {
 	table
-	config *authz.Config
+	config  *authz.Config
+	further issuers
 
 	decisions         *prometheus.CounterVec
 	removed           *prometheus.CounterVec

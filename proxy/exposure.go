@@ -37,18 +37,6 @@ func exposedOn(c *authz.Config) string {
 	return ""
 }
 
-// upstreamListener identifies the sockets on which a loopback upstream listens: another process has others. It is "" where
-// there are none, and where there are no tables.
-func upstreamListener(c *authz.Config) (ids string) {
-	if !c.LoopbackUpstream() {
-		return ""
-	}
-	for _, l := range listenersOf(c) {
-		ids += l.inode + " "
-	}
-	return ids
-}
-
 // listenersOf finds the sockets that listen on the port of a loopback upstream.
 func listenersOf(c *authz.Config) (found []listener) {
 	port := c.Upstream.Port()

@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"envgate/authz"
@@ -14,7 +15,8 @@ import (
 type keepers struct {
 	metrics *metrics.Metrics
 	log     *slog.Logger
-	changed func() // the keys of an issuer may be others
+	changed func()     // the keys of an issuer may be others
+	mutex   sync.Mutex // of the map, and of what is counted of a set: nothing, once it is stopped
 	running map[*jwks.Set]context.CancelFunc
 }
 
@@ -24,6 +26,8 @@ func newKeepers(m *metrics.Metrics, log *slog.Logger, changed func()) *keepers {
 
 // keep runs the key sets of a configuration, and stops those that it no longer has.
 func (k *keepers) keep(c *authz.Config) {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	k.metrics.Issuers(c)
 	wanted := map[*jwks.Set]bool{}
 	for issuer, set := range c.Fetched() {
@@ -31,7 +35,7 @@ func (k *keepers) keep(c *authz.Config) {
 		if k.running[set] == nil {
 			ctx, stop := context.WithCancel(context.Background())
 			k.running[set] = stop
-			go set.Run(ctx, k.reporter(issuer))
+			go set.Run(ctx, k.reporter(issuer, set))
 		}
 	}
 	for set, stop := range k.running {
@@ -43,20 +47,35 @@ func (k *keepers) keep(c *authz.Config) {
 }
 
 func (k *keepers) stop() {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
 	for _, stop := range k.running {
 		stop()
 	}
 }
 
+// count counts what a fetch came to, if its set is still kept.
+func (k *keepers) count(issuer string, set *jwks.Set, s jwks.Status, err error) bool {
+	k.mutex.Lock()
+	defer k.mutex.Unlock()
+	if k.running[set] == nil {
+		return false
+	}
+	k.metrics.Fetched(issuer, s, err)
+	return true
+}
+
 // repeatAfter is how long the same failure isn't logged again.
 const repeatAfter = time.Minute
 
-// reporter counts what the fetches of one issuer come to, and logs what is new.
-func (k *keepers) reporter(issuer string) func(jwks.Status, error) {
+// reporter counts what the fetches of one issuer's set come to, and logs what is new, as long as the set is kept.
+func (k *keepers) reporter(issuer string, set *jwks.Set) func(jwks.Status, error) {
 	var last string
 	var logged time.Time
 	return func(s jwks.Status, err error) {
-		k.metrics.Fetched(issuer, s, err)
+		if !k.count(issuer, set, s, err) {
+			return
+		}
 		if err == nil {
 			k.changed()
 		}

@@ -11,9 +11,6 @@ import (
 // as a whole.
 type Load func() (*authz.Config, error)
 
-// settle is how long files must be left alone before they are read: they are often written one after the other.
-const settle = 200 * time.Millisecond
-
 // reload reads the configuration anew and puts it in force, all or nothing: on an error the former one stays.
 func (s *Server) reload() {
 	c, err := s.load()
@@ -22,10 +19,8 @@ func (s *Server) reload() {
 		s.log.Error("not reloaded: the former configuration stays in force", "error", strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
-	if !s.proxy.config().AwaitsRestart() {
-		s.listener = upstreamListener(c)
-	}
-	c.Adopt(s.proxy.config(), s.listener != "")
+	s.noticeRestart()
+	c.Adopt(s.proxy.config(), s.gateway.certain(time.Now()))
 	s.watcher.follow(c.Files())
 	s.keepers.keep(c)
 	s.proxy.metrics.Keys(c.Issuer, c.KeyCount())
@@ -43,10 +38,14 @@ func (s *Server) reload() {
 	s.log.Info("reloaded", "files", len(c.Files()))
 }
 
-// noticeRestart looks whether a gateway that was left with the former secret has restarted, and so knows the current one.
+// noticeRestart looks whether the gateway has restarted. One that was left with another secret knows the current one then.
 func (s *Server) noticeRestart() {
 	c := s.proxy.config()
-	if !c.AwaitsRestart() || upstreamListener(c) == s.listener {
+	if !s.gateway.look(upstreamSockets(c)) {
+		return
+	}
+	if !c.AwaitsRestart() {
+		s.gateway.unawaited = time.Now()
 		return
 	}
 	s.proxy.rules.Store(s.proxy.newRules(c.AfterRestart()))

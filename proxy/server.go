@@ -29,10 +29,11 @@ type Server struct {
 	created time.Time
 	keepers *keepers
 	prints  *fingerprints
-	watcher *watcher // while it runs
-	load    Load     // nil: nothing is reloaded
+	read    [sha256.Size]byte // what the files held when the configuration was made of them
+	watcher *watcher          // while it runs
+	load    Load              // nil: nothing is reloaded
 
-	listener string // the gateway's, when the secret last changed
+	gateway restarts // while it runs
 
 	trafficAddress, adminAddress net.Addr
 
@@ -53,7 +54,7 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 	m := metrics.New(c, b)
 	m.Keys(c.Issuer, c.KeyCount())
 	s := &Server{
-		config: c, proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{}),
+		config: c, read: contents(c.Files()), proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{}),
 		prints: &fingerprints{metrics: m, known: map[[sha256.Size]byte]string{}},
 	}
 	s.keepers = newKeepers(m, logger, s.proxy.leases.judgeAll)
@@ -142,10 +143,12 @@ func (s *Server) Run(signals <-chan os.Signal) error {
 	s.watcher = newWatcher()
 	defer s.watcher.close()
 	s.watcher.follow(s.config.Files())
-	s.watcher.changed()
+	s.watcher.seen = s.read
+	s.noticeRestart()
 	if err := s.Start(); err != nil {
 		return err
 	}
+	s.reloadIfChanged() // since they were read
 	s.serveUntil(signals)
 	if !s.proxy.draining.Load() { // a signal after a drain skips the delay
 		s.Drain()
@@ -162,22 +165,26 @@ func (s *Server) Run(signals <-chan os.Signal) error {
 func (s *Server) serveUntil(signals <-chan os.Signal) {
 	ticker := time.NewTicker(exposureInterval)
 	defer ticker.Stop()
-	restarts := time.NewTicker(restartInterval)
-	defer restarts.Stop()
-	settled := time.NewTimer(settle)
-	defer settled.Stop()
+	awaited := time.NewTicker(restartInterval)
+	defer awaited.Stop()
+	settled := newSettling()
+	defer settled.timer.Stop()
 	for {
 		select {
 		case <-ticker.C:
 			s.proxy.warnings.checkExposure()
-			s.reloadIfChanged() // the kernel may have told nothing
-		case <-restarts.C:
 			s.noticeRestart()
+			s.reloadIfChanged() // the kernel may have told nothing
+		case <-awaited.C:
+			if s.proxy.config().AwaitsRestart() {
+				s.noticeRestart()
+			}
 		case <-s.watcher.events():
-			settled.Reset(settle)
+			settled.postpone()
 		case <-s.watcher.errors(): //nolint:errcheck // whatever it is, something may have changed
-			settled.Reset(settle)
-		case <-settled.C:
+			settled.postpone()
+		case <-settled.timer.C:
+			settled.over()
 			s.reloadIfChanged()
 		case sig := <-signals:
 			if sig == syscall.SIGHUP {
@@ -230,6 +237,7 @@ func (s *Server) Stop() {
 	_ = s.admin.Close()
 	s.proxy.upstream.direct.closeIdle()
 	s.keepers.stop()
+	s.prints.end()
 	s.log.Info("stopped")
 }
 

@@ -248,7 +248,13 @@ func bearer(token string) string { return "Authorization: Bearer " + token }
 // eventually waits for a condition that another goroutine brings about.
 func eventually(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+	within(t, 20*time.Second, what, condition)
+}
+
+// within is for what takes longer.
+func within(t testing.TB, d time.Duration, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(d); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain: %s", what)
 		}

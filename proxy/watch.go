@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -76,16 +77,51 @@ func (w *watcher) follow(files []string) {
 
 // changed tells whether the files hold something else than when it was last asked.
 func (w *watcher) changed() bool {
+	now := contents(w.files)
+	defer func() { w.seen = now }()
+	return now != w.seen
+}
+
+// contents is a hash of what files hold. Only regular ones are opened: a pipe would hold up the sidecar.
+func contents(files []string) [sha256.Size]byte {
 	h := sha256.New()
-	for _, file := range w.files {
+	for _, file := range files {
 		binary.Write(h, binary.BigEndian, int64(-1)) //nolint:errcheck // a hash takes everything
+		if is, err := os.Stat(file); err != nil || !is.Mode().IsRegular() {
+			continue
+		}
 		if f, err := os.Open(file); err == nil {
 			n, _ := io.Copy(h, io.LimitReader(f, maxWatched))
 			binary.Write(h, binary.BigEndian, n) //nolint:errcheck // the same
 			_ = f.Close()
 		}
 	}
-	now := [sha256.Size]byte(h.Sum(nil))
-	defer func() { w.seen = now }()
-	return now != w.seen
+	return [sha256.Size]byte(h.Sum(nil))
 }
+
+// Files must be left alone this long before they are read, since they are often written one after the other; but a folder
+// in which something always happens puts it off no longer than that.
+const (
+	settle     = 200 * time.Millisecond
+	settleMost = time.Second
+)
+
+// settling waits until files are left alone.
+type settling struct {
+	timer *time.Timer
+	due   time.Time // when the wait is over at the latest; zero while nothing happened
+}
+
+func newSettling() *settling { return &settling{timer: time.NewTimer(settle)} }
+
+// postpone says that something happened.
+func (s *settling) postpone() {
+	now := time.Now()
+	if s.due.IsZero() {
+		s.due = now.Add(settleMost)
+	}
+	s.timer.Reset(min(settle, s.due.Sub(now)))
+}
+
+// over says that the timer has fired.
+func (s *settling) over() { s.due = time.Time{} }

@@ -50,6 +50,9 @@ func readWebConfig(path string) (w webConfig, err error) {
 			err = fmt.Errorf("ENVGATE_WEB_CONFIG_FILE (--web.config.file): %q: %w", authz.PrintablePath(path), err)
 		}
 	}()
+	if is, err := os.Stat(path); err == nil && !is.Mode().IsRegular() && !is.IsDir() { // a pipe would hold up who opens it
+		return w, errors.New("not a regular file")
+	}
 	if err := web.Validate(path); err != nil {
 		var missing *os.PathError
 		if errors.As(err, &missing) && missing.Path == path {

@@ -110,8 +110,8 @@ func TestTheAdminListenerUnderAWebConfiguration(t *testing.T) {
 func TestTheWebConfigurationIsReloaded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "web.yaml")
 	write(t, file, users("first"))
-	s, _ := startReloading(t, "http://127.0.0.1:1", "ENVGATE_WEB_CONFIG_FILE="+file)
-	s.ReloadBy(func() (*authz.Config, error) {
+	s := newSidecar(t, "http://127.0.0.1:1", "ENVGATE_WEB_CONFIG_FILE="+file)
+	s.run(t, func() (*authz.Config, error) {
 		c, err := authz.Parse(authz.Source{Environ: s.environ})
 		if err == nil {
 			err = CheckWebConfig(c)
