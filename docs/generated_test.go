@@ -25,6 +25,7 @@ var tables = map[string]func(t *testing.T) string{
 	"webhook metrics":  func(*testing.T) string { return seriesTable(metrics.NewWebhook(metrics.Build{}).Series()) },
 	"checks":           checksTable,
 	"answers":          answersTable,
+	"licences":         licencesTable,
 }
 
 // cell makes text fit for a table.

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"io"
 	"net"
 	"runtime"
 	"strings"
@@ -91,7 +90,7 @@ func fixedUpstream(t *testing.T, answer string) (address string) {
 					if _, err := conn.Read(buffer); err != nil {
 						return
 					}
-					if _, err := conn.Write(fixed); err != nil && err != io.EOF {
+					if _, err := conn.Write(fixed); err != nil {
 						return
 					}
 				}
