@@ -126,3 +126,35 @@ func readFile(path string) ([]byte, error) {
 	}
 	return text, nil
 }
+
+// redactAll joins problems without the secrets, wherever they were pasted, and without what has the look of one.
+func redactAll(problems []error, secrets ...Secret) error {
+	lines := make([]string, len(problems))
+	for i, problem := range problems {
+		line := problem.Error()
+		for _, s := range secrets {
+			line = s.redact(line)
+		}
+		lines[i] = Redact(line)
+	}
+	return errors.New(strings.Join(lines, "\n"))
+}
+
+// exposed refuses a secret that is the value of another setting, too, or a part of it: most values are printed or answered.
+func (c *Config) exposed(raw map[string]string, set map[string]bool) (problems []error) {
+	for _, secret := range []struct {
+		name  string
+		value Secret
+	}{{"JWT_SECRET_KEY", c.Secret}, {"ENVGATE_ADDITIONAL_SECRET_KEY", c.AdditionalSecret}} {
+		for i := range Settings {
+			s := &Settings[i]
+			if !s.Secret && set[s.Name] && secret.value.within(raw[s.Name]) {
+				problems = append(problems, fmt.Errorf("%s: holds the secret of %s, which nothing else may: want another value", s.named(), secret.name))
+			}
+		}
+		if c.Policy != nil && secret.value.within(c.Policy.texts()) {
+			problems = append(problems, fmt.Errorf("ENVGATE_POLICY (--policy): %q: holds the secret of %s, which nothing else may", PrintablePath(c.PolicyName), secret.name))
+		}
+	}
+	return problems
+}
