@@ -52,12 +52,12 @@ func parseOptions(args []string) (o options, err error) {
 	flags.BoolVar(&o.quick, "quick", false, "one short run each, and a tenth of the streams")
 	flags.BoolVar(&o.write, "write", false, "renew docs/benchmarks.md and docs/images/benchmarks.svg; only with all scenarios and five runs or more")
 	flags.StringVar(&o.envoy, "envoy", "", "path of Envoy's binary, if it is neither in the user's cache nor on the path")
-	cores := flags.String("cores", "0,1", "the core of the proxy, and that of load and upstream")
+	cores := flags.String("cores", "0,1", "the core of the proxy, and that of load and upstream; the same twice is a machine of one core")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
-	if _, err := fmt.Sscanf(*cores, "%d,%d", &o.cores[0], &o.cores[1]); err != nil || o.cores[0] == o.cores[1] {
-		return o, fmt.Errorf("cores: %q: want two different numbers, separated by a comma", *cores)
+	if _, err := fmt.Sscanf(*cores, "%d,%d", &o.cores[0], &o.cores[1]); err != nil {
+		return o, fmt.Errorf("cores: %q: want two numbers, separated by a comma", *cores)
 	}
 	o.streamRuns, o.starts, o.divisor, o.only = o.runs, 15, 1, names()
 	if o.quick {
@@ -78,8 +78,8 @@ func parseOptions(args []string) (o options, err error) {
 		return o, fmt.Errorf("runs: %d: want 1 or more", o.runs)
 	case o.duration < 500*time.Millisecond || o.duration > time.Minute:
 		return o, fmt.Errorf("duration: %s: want 500ms to 1m", o.duration)
-	case o.write && (o.runs < 5 || *only != ""):
-		return o, errors.New("write: what is published are medians of five runs or more, of all scenarios")
+	case o.write && (o.runs < 5 || *only != "" || o.cores[0] == o.cores[1]):
+		return o, errors.New("write: what is published are medians of five runs or more, of all scenarios, with two cores")
 	}
 	return o, nil
 }
