@@ -212,6 +212,7 @@ func (p *program) serve(*cli.Context) error {
 		return failure{exitUsage, strictError(ws)}
 	}
 	proxy.LimitMemory("")
+	proxy.PaceCollector()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
 	sink := proxy.NewSink(p.stderr)
