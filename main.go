@@ -212,7 +212,6 @@ func (p *program) serve(*cli.Context) error {
 		return failure{exitUsage, strictError(ws)}
 	}
 	proxy.LimitMemory("")
-	proxy.PaceCollector()
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
 	sink := proxy.NewSink(p.stderr)
