@@ -76,26 +76,17 @@ func fixedUpstream(t *testing.T, answer string) (address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	go func() {
+	acceptAll(t, l, func(conn net.Conn) {
+		defer conn.Close()
+		fixed, buffer := []byte(answer), make([]byte, 8192)
 		for {
-			conn, err := l.Accept()
-			if err != nil {
+			if _, err := conn.Read(buffer); err != nil {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				fixed, buffer := []byte(answer), make([]byte, 8192)
-				for {
-					if _, err := conn.Read(buffer); err != nil {
-						return
-					}
-					if _, err := conn.Write(fixed); err != nil {
-						return
-					}
-				}
-			}()
+			if _, err := conn.Write(fixed); err != nil {
+				return
+			}
 		}
-	}()
+	})
 	return "http://" + l.Addr().String()
 }

@@ -29,6 +29,24 @@ func newScripted(t *testing.T, answers ...string) (*scripted, *connections) {
 		t.Fatal(err)
 	}
 	s := &scripted{Listener: l}
+	s.accept(t, answers)
+	cs := &connections{idleTimeout: time.Minute, brokenOff: func() { s.brokenOff.Add(1) }, dial: func(ctx context.Context) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
+	}}
+	t.Cleanup(cs.closeIdle)
+	return s, cs
+}
+
+// accept serves connections until the test has ended.
+func (s *scripted) accept(t *testing.T, answers []string) {
+	acceptAll(t, s.Listener, func(conn net.Conn) {
+		s.accepted.Add(1)
+		s.serve(conn, answers)
+	})
+}
+
+// acceptAll gives each connection to a goroutine of its own, until the test has ended.
+func acceptAll(t *testing.T, l net.Listener, serve func(net.Conn)) {
 	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -36,15 +54,9 @@ func newScripted(t *testing.T, answers ...string) (*scripted, *connections) {
 			if err != nil {
 				return
 			}
-			s.accepted.Add(1)
-			go s.serve(conn, answers)
+			go serve(conn)
 		}
 	}()
-	cs := &connections{idleTimeout: time.Minute, brokenOff: func() { s.brokenOff.Add(1) }, dial: func(ctx context.Context) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "tcp", l.Addr().String())
-	}}
-	t.Cleanup(cs.closeIdle)
-	return s, cs
 }
 
 func (s *scripted) serve(conn net.Conn, answers []string) {
@@ -251,21 +263,12 @@ func TestConnectionsOfThoseWhoGiveUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
 	closed := make(chan struct{}, 2)
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				_, _ = io.Copy(io.Discard, conn) // never answers
-				conn.Close()
-				closed <- struct{}{}
-			}()
-		}
-	}()
+	acceptAll(t, l, func(conn net.Conn) {
+		_, _ = io.Copy(io.Discard, conn) // never answers
+		conn.Close()
+		closed <- struct{}{}
+	})
 	cs := &connections{idleTimeout: time.Minute, dial: func(context.Context) (net.Conn, error) { return net.Dial("tcp", l.Addr().String()) }}
 	ctx, cancel := context.WithCancel(context.Background())
 	r, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://upstream/", nil)
@@ -298,18 +301,8 @@ func TestConnectionsWithTLS(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer l.Close()
 			s := &scripted{Listener: l}
-			go func() {
-				for {
-					conn, err := l.Accept()
-					if err != nil {
-						return
-					}
-					s.accepted.Add(1)
-					go s.serve(conn, []string{row.answer})
-				}
-			}()
+			s.accept(t, []string{row.answer})
 			cs := &connections{idleTimeout: time.Minute, dial: func(ctx context.Context) (net.Conn, error) {
 				return (&tls.Dialer{Config: &tls.Config{RootCAs: a.pool()}}).DialContext(ctx, "tcp", l.Addr().String())
 			}}
