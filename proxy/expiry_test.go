@@ -30,7 +30,7 @@ func openEvents(t testing.TB, s *sidecar, header http.Header) *bufio.Reader {
 	t.Helper()
 	request, _ := http.NewRequest("GET", "http://"+s.addr+"/sse", nil)
 	request.Header = header
-	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(request)
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}).Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,6 +170,7 @@ func TestStreamsEndWhenAReloadWouldRefuseThem(t *testing.T) {
 	if _, _, err := c.Read(context.Background()); websocket.CloseStatus(err) != websocket.StatusPolicyViolation {
 		t.Errorf("the client saw %v, want 1008", err)
 	}
+	eventually(t, "the upstream knows", func() bool { return events.underWay.Load() == 1 }) // else one that ended takes what comes next
 	next <- "second"
 	_, _ = good.ReadString('\n')
 	if line, err := good.ReadString('\n'); line != "data: second\n" {

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,8 +26,9 @@ const testSecret = "proxy-test-secret-0123456789abcdefghij"
 // recorder is a real upstream that writes down what arrives.
 type recorder struct {
 	*httptest.Server
-	mu   sync.Mutex
-	seen []*seen
+	underWay atomic.Int32
+	mu       sync.Mutex
+	seen     []*seen
 }
 
 // seen is one request as the upstream saw it.
@@ -58,6 +60,8 @@ func newRecorder(t *testing.T, handler http.HandlerFunc) *recorder {
 	t.Helper()
 	u := &recorder{}
 	u.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u.underWay.Add(1)
+		defer u.underWay.Add(-1)
 		s := &seen{method: r.Method, uri: r.RequestURI, host: r.Host, header: r.Header.Clone()}
 		if r.Header.Get("Upgrade") == "" {
 			b, _ := io.ReadAll(r.Body)
