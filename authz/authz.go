@@ -70,10 +70,10 @@ func (g *Guard) Check(r *http.Request) Decision {
 	open := g.open(r, raw, &d)
 	found := g.find(r)
 	found.judge(g, &d)
-	g.decide(r, open, found, &d)
+	g.decide(r, open, &found, &d)
 	if d.Outcome != Refused {
 		found.forward(g, r, &d)
-		d.Bound = found.bound(g)
+		d.Bound = found.bound(g, &d)
 	}
 	return d
 }

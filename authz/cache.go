@@ -2,6 +2,7 @@ package authz
 
 import (
 	"crypto/sha256"
+	"hash/maphash"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -30,26 +31,34 @@ type cacheShard struct {
 	most  int
 }
 
-// cacheKey is a token, by its SHA-256, under one configuration.
+// cacheKey is where to look for a token under one configuration. Its hash is quick, not cryptographic: whether a token is the
+// one that is remembered there, its SHA-256 tells, so that one that isn't remembered need not be hashed by SHA-256 (0.6 µs).
 type cacheKey struct {
-	token      [sha256.Size]byte
+	quick      uint64
 	generation uint64
 }
 
 // remembered is a verdict with all that it depended on beside the configuration.
 type remembered struct {
+	token        [sha256.Size]byte
 	verdict      Verdict
 	after, until float64 // seconds since 1970 between which the claims hold
 	keys         keySource
 	version      uint64 // of the further issuer's keys
 }
 
-var tokenHashers = newHashers(sha256.New)
+var (
+	cacheSeed    = maphash.MakeSeed()
+	tokenHashers = newHashers(sha256.New)
+)
 
 func newCacheKey(token string, generation uint64) cacheKey {
-	k := cacheKey{generation: generation}
-	tokenHashers.sum(k.token[:0], token)
-	return k
+	return cacheKey{maphash.String(cacheSeed, token), generation}
+}
+
+func hashToken(token string) (h [sha256.Size]byte) {
+	tokenHashers.sum(h[:0], token)
+	return h
 }
 
 // NewCache returns a cache of at most so many bytes; nil for none at all.
@@ -103,8 +112,8 @@ func (c *Cache) empty() uint64 {
 }
 
 // get looks a token up at a time.
-func (c *Cache) get(k cacheKey, now float64) (Verdict, bool) {
-	s := &c.shards[k.token[0]%cacheShards]
+func (c *Cache) get(k cacheKey, token string, now float64) (Verdict, bool) {
+	s := &c.shards[k.quick%cacheShards]
 	s.mutex.Lock()
 	r, found := s.least.Get(k)
 	if found && (now < r.after || now >= r.until || r.keys != nil && r.keys.Version() != r.version) {
@@ -112,7 +121,7 @@ func (c *Cache) get(k cacheKey, now float64) (Verdict, bool) {
 		found = false
 	}
 	s.mutex.Unlock()
-	if !found {
+	if !found || r.token != hashToken(token) {
 		c.misses.Add(1)
 		return Verdict{}, false
 	}
@@ -121,8 +130,9 @@ func (c *Cache) get(k cacheKey, now float64) (Verdict, bool) {
 }
 
 // put remembers a verdict, and forgets the ones that were used longest ago to make room.
-func (c *Cache) put(k cacheKey, r *remembered) {
-	s := &c.shards[k.token[0]%cacheShards]
+func (c *Cache) put(k cacheKey, token string, r *remembered) {
+	r.token = hashToken(token)
+	s := &c.shards[k.quick%cacheShards]
 	size := r.size()
 	if size > s.most {
 		return

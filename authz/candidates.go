@@ -22,15 +22,14 @@ type candidates struct {
 	failDetail string
 	cookie     []Verdict // by index of the policy's cookie names: the last failing one
 	judged     []judgement
-	most       [1]judgement // room for what a request usually holds
-	reported   Reason       // what the environment rule reports of the tokens that decide
-	failed     []Reason     // everything that would be taken off
+	reported   Reason   // what the environment rule reports of the tokens that decide
+	failed     []Reason // everything that would be taken off
 }
 
 // judgement remembers the verdict of a token within one request.
 type judgement struct {
 	token   string
-	verdict Verdict
+	verdict int // its place among the decision's
 }
 
 // maxCandidates is how many different tokens of one request are verified: a public-key algorithm takes up to 2 ms for
@@ -41,23 +40,23 @@ const maxCandidates = 16
 func (f *candidates) verify(g *Guard, d *Decision, token string) Verdict {
 	for i := range f.judged {
 		if f.judged[i].token == token {
-			d.Tokens = append(d.Tokens, f.judged[i].verdict)
-			return f.judged[i].verdict
+			v := d.Tokens[f.judged[i].verdict]
+			d.Tokens = append(d.Tokens, v)
+			return v
 		}
 	}
 	if len(f.judged) == maxCandidates {
 		return Verdict{Reason: AmbiguousCredential}
 	}
 	v := g.v.verifyFor(f.context, token)
+	f.judged = append(f.judged, judgement{token, len(d.Tokens)})
 	d.Tokens = append(d.Tokens, v)
-	f.judged = append(f.judged, judgement{token, v})
 	return v
 }
 
 // find collects the candidates of a request.
-func (g *Guard) find(r *http.Request) *candidates {
-	f := &candidates{context: r.Context(), failing: None, reported: None}
-	f.judged = f.most[:0]
+func (g *Guard) find(r *http.Request) candidates {
+	f := candidates{context: r.Context(), failing: None, reported: None}
 	f.scheme, f.header = readAuthHeader(r.Header, g.c.AuthHeader)
 	f.cookies = cookieLines(r.Header["Cookie"], g.c.Policy.Tokens.Cookies)
 	if names := g.queryNames(r.URL.Path); names != nil {
@@ -185,12 +184,12 @@ func (f *candidates) note(v Verdict) {
 
 // bound tells whether no token goes on but those that are bound to this environment: accepted ones that carry its name, and
 // in report mode, where failing ones go on as well, nothing else.
-func (f *candidates) bound(g *Guard) bool {
+func (f *candidates) bound(g *Guard, d *Decision) bool {
 	if g.c.Mode == ModeReport && len(f.failed) > 0 {
 		return false
 	}
-	for i := range f.judged {
-		v := &f.judged[i].verdict
+	for i := range d.Tokens {
+		v := &d.Tokens[i]
 		if v.Reason == None && (v.Unbound || v.Foreign || v.Environment != g.c.Environment) {
 			return false
 		}

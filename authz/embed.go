@@ -73,7 +73,8 @@ func (g *Guard) Issuance(method, path string) (pointers []string) {
 // Everything else comes back as it is.
 func (g *Guard) Embed(token string, bound bool) (string, Embedding) {
 	k := g.c.keys
-	p, ok := parseToken(token)
+	p := &parsed{}
+	ok := parseToken(token, p)
 	if !ok || len(token) > g.c.MaxTokenBytes || p.algorithm != k.signing || p.signature == nil || p.claims.issuer != g.c.Issuer {
 		return token, NotOurs
 	}
@@ -107,7 +108,7 @@ func (g *Guard) Embed(token string, bound bool) (string, Embedding) {
 }
 
 // maker is the key with which the gateway signed a token: nil where it didn't, or where that can't be done again.
-func (k *keySet) maker(p parsed) any {
+func (k *keySet) maker(p *parsed) any {
 	for i := range k.keys {
 		verify := k.keys[i].verify
 		if secret, ok := k.keys[i].gateway.([]byte); ok {

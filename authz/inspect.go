@@ -58,7 +58,8 @@ func (g *Guard) Inspect(token string) Inspection {
 		in.Decision, in.Reason = Reported, v.Reported
 	}
 	in.Gateway = gatewayGets(v, in.Decision)
-	p, parsedWell := parseToken(token)
+	p := &parsed{}
+	parsedWell := parseToken(token, p)
 	of, algorithms := &g.c.own, []string{g.c.keys.signing}
 	if t := g.v.trusted(p); t != nil {
 		of, algorithms = &t.terms, t.Algorithms
@@ -207,7 +208,7 @@ func when(seconds float64, is bool) string {
 }
 
 // showClaims lists the registered claims, and the names of all others.
-func (g *Guard) showClaims(p parsed) (shown []Claim, others string) {
+func (g *Guard) showClaims(p *parsed) (shown []Claim, others string) {
 	var names []string
 	for _, m := range p.object {
 		name := string(m.name)

@@ -119,7 +119,7 @@ func (k *keySet) signs() bool {
 }
 
 // find is the first key that verifies a token; nil for none. Its kid is a hint which additional key to try first.
-func (k *keySet) find(p parsed) *gatewayKey {
+func (k *keySet) find(p *parsed) *gatewayKey {
 	for _, hinted := range []bool{true, false} {
 		for i := range k.keys {
 			key := &k.keys[i]
@@ -132,7 +132,7 @@ func (k *keySet) find(p parsed) *gatewayKey {
 }
 
 // verifies tells whether a token's signature is a key's.
-func (k *keySet) verifies(key *gatewayKey, p parsed) bool {
+func (k *keySet) verifies(key *gatewayKey, p *parsed) bool {
 	if key.macs != nil {
 		var space [sha512.Size]byte
 		return hmac.Equal(key.macs.sum(space[:0], p.signed), p.signature)
@@ -155,7 +155,7 @@ const (
 
 // forward is a token that a key verified as the gateway shall see it, and whether it is another one: the same header and
 // claims, signed with the key that the gateway knows.
-func (k *keySet) forward(token string, p parsed, by *gatewayKey) (_ string, again bool, err error) {
+func (k *keySet) forward(token string, p *parsed, by *gatewayKey) (_ string, again bool, err error) {
 	key := k.keys[0].gateway
 	switch k.knows {
 	case knowsOther:

@@ -128,7 +128,7 @@ func (c *Config) trust() error {
 }
 
 // signature verifies a token of a further issuer. Nothing is tried but that issuer's keys.
-func (t *trusted) signature(ctx context.Context, token string, p parsed) Verdict {
+func (t *trusted) signature(ctx context.Context, token string, p *parsed) Verdict {
 	if t.keys.Status().Keys == 0 {
 		return Verdict{Reason: KeysUnavailable}
 	}
@@ -189,7 +189,8 @@ func (g *Guard) Fetch(ctx context.Context, token string) error {
 	if len(token) > g.c.MaxTokenBytes {
 		return nil
 	}
-	p, ok := parseToken(token)
+	p := &parsed{}
+	ok := parseToken(token, p)
 	t := g.v.trusted(p)
 	if !ok || t == nil {
 		return nil

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -64,11 +65,11 @@ func (v *verifier) verifyFor(ctx context.Context, token string) Verdict {
 		return out
 	}
 	key := newCacheKey(token, v.generation)
-	out, known := v.cache.get(key, v.seconds())
+	out, known := v.cache.get(key, token, v.seconds())
 	if !known {
 		var r *remembered
 		if out, r = v.verifyNew(ctx, token); r != nil {
-			v.cache.put(key, r)
+			v.cache.put(key, token, r)
 		}
 	}
 	if out.Reason == None && !out.again {
@@ -79,8 +80,9 @@ func (v *verifier) verifyFor(ctx context.Context, token string) Verdict {
 
 // verifyNew judges a token, and gives what may be remembered of it: nothing of one that isn't accepted.
 func (v *verifier) verifyNew(ctx context.Context, token string) (out Verdict, r *remembered) {
-	p, ok := parseToken(token)
-	if !ok {
+	p := parsedTokens.Get().(*parsed)
+	defer p.giveBack()
+	if !parseToken(token, p) {
 		return Verdict{Reason: Malformed}, nil
 	}
 	t := v.trusted(p)
@@ -110,7 +112,7 @@ func (v *verifier) verifyNew(ctx context.Context, token string) (out Verdict, r 
 }
 
 // trusted is the further issuer that a token claims to be of; nil for the gateway's own, and for those not configured.
-func (v *verifier) trusted(p parsed) *trusted {
+func (v *verifier) trusted(p *parsed) *trusted {
 	if len(v.c.trusted) == 0 {
 		return nil
 	}
@@ -126,48 +128,59 @@ type parsed struct {
 	payload   []byte
 	object    object
 	claims    claims
+
+	parts  []byte // the three, decoded: payload, signature and object share its memory
+	header object
+}
+
+// parsedTokens are used again: they were two thirds of what judging a token allocated. What a verdict says of one are strings,
+// which are copies.
+var parsedTokens = sync.Pool{New: func() any { return &parsed{} }}
+
+// giveBack lets another token have the memory, unless an odd one made it grow.
+func (p *parsed) giveBack() {
+	if cap(p.parts) <= 16<<10 && cap(p.header)+cap(p.object) <= 128 {
+		parsedTokens.Put(p)
+	}
 }
 
 // parseToken reads a compact JWS (RFC 7515, section 7.1) of two JSON objects. crit is refused, since no extension is
 // understood (section 4.1.11); jwk, jku, x5u and x5c are not looked at: keys come from the configuration alone, and kid
 // only chooses among those of one issuer.
-func parseToken(token string) (p parsed, ok bool) {
+func parseToken(token string, p *parsed) (ok bool) {
+	*p = parsed{parts: p.parts, header: p.header[:0], object: p.object[:0]}
 	first := strings.IndexByte(token, '.')
 	last := strings.LastIndexByte(token, '.')
 	if first < 0 || first == last || strings.IndexByte(token[first+1:last], '.') >= 0 {
-		return p, false
+		return false
 	}
 	if strings.IndexByte(token, '\n') >= 0 || strings.IndexByte(token, '\r') >= 0 { // which the decoder skips
-		return p, false
+		return false
 	}
-	parts := []byte(token) // decoded in place: the three parts share its memory
-	header, err := decodeInPlace(parts[:first])
+	p.parts = append(p.parts[:0], token...)
+	header, err := decodeInPlace(p.parts[:first])
 	if err != nil {
-		return p, false
+		return false
 	}
-	payload, err := decodeInPlace(parts[first+1 : last])
-	if err != nil || len(token[last+1:])%4 == 1 {
-		return p, false
+	if p.payload, err = decodeInPlace(p.parts[first+1 : last]); err != nil || len(token[last+1:])%4 == 1 {
+		return false
 	}
-	if s, err := decodeInPlace(parts[last+1:]); err == nil {
+	if s, err := decodeInPlace(p.parts[last+1:]); err == nil {
 		p.signature = s
 	} else if !isPlain(token[last+1:]) {
-		return p, false
+		return false
 	}
-	var few [8]member // a header's: it is not kept
-	ho, err := parseObject(header, few[:0])
-	if err != nil || ho.get("crit") != nil {
-		return p, false
+	if p.header, err = parseObject(header, p.header); err != nil || p.header.get("crit") != nil {
+		return false
 	}
-	p.algorithm, _ = text(ho.get("alg"))
-	p.keyID, _ = text(ho.get("kid"))
-	p.payload = payload
-	if p.object, err = parseObject(payload, make(object, 0, 16)); err != nil {
-		return p, false
+	p.algorithm, _ = text(p.header.get("alg"))
+	p.keyID, _ = text(p.header.get("kid"))
+	if p.object, err = parseObject(p.payload, p.object); err != nil {
+		return false
 	}
 	p.signed = token[:last]
 	p.claims, ok = parseClaims(p.object)
-	return p, ok
+	return ok
 }
 
 // decodeInPlace decodes base64url without padding, where it stands.
@@ -177,7 +190,7 @@ func decodeInPlace(b []byte) ([]byte, error) {
 }
 
 // signature finds the key of the gateway that verifies a token.
-func (v *verifier) signature(token string, p parsed) Verdict {
+func (v *verifier) signature(token string, p *parsed) Verdict {
 	k := v.c.keys
 	if p.signature == nil {
 		return Verdict{Reason: Signature}
@@ -239,7 +252,7 @@ var claimRules = []claimRule{
 }
 
 // judge applies the claim rules to a token whose signature verified.
-func (v *verifier) judge(out *Verdict, of *terms, p parsed) {
+func (v *verifier) judge(out *Verdict, of *terms, p *parsed) {
 	c, t := v.c, &p.claims
 	out.Subject, out.ID = t.subject, t.id
 	if of == &c.own || of.rule != RuleOff { // else the environment rule leaves the issuer's tokens alone
