@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Limits bound what clients may take up. 0 is no limit, except of MaxHeaderBytes, where HeaderBytes says what it is.
+// Limits bound what clients may take up. 0 is no limit, except of MaxHeaderBytes, where HeaderBytes says what it is, and of
+// MaxConnections, which file descriptors bound all the same.
 type Limits struct {
 	MaxConnections           int
 	MaxConnectionsPerAddress int

@@ -68,7 +68,7 @@ var Settings = []Setting{
 	{"ENVGATE_DENY_LIST", "deny-list", "", "file with revoked tokens, one a line: jti VALUE, or sub VALUE before TIME; read anew when it changes", false, false, false, denyList},
 	{"ENVGATE_MAX_TOKEN_BYTES", "max-token-bytes", "16384", "longer candidates are refused unparsed (1 to 1048576)", false, false, false, maxTokenBytes},
 	{"ENVGATE_VERDICT_CACHE_BYTES", "verdict-cache-bytes", "8388608", "memory for the verdicts on accepted tokens, which are then not verified anew (65536 to 1073741824; 0: none)", false, false, false, verdictCacheBytes},
-	{"ENVGATE_MAX_CONNECTIONS", "max-connections", "32768", "connections at once; what is over it is closed unanswered (0: no limit)", false, false, false, maxConnections},
+	{"ENVGATE_MAX_CONNECTIONS", "max-connections", "32768", "connections at once, and never more than there are file descriptors for, two each; what is over it is closed unanswered (0: as many as those allow)", false, false, false, maxConnections},
 	{"ENVGATE_MAX_CONNECTIONS_PER_ADDRESS", "max-connections-per-address", "0", "connections at once of one peer address, of IPv6 one /64; behind an ingress every client has the ingress's (0: no limit)", false, false, false, maxConnectionsPerAddress},
 	{"ENVGATE_MAX_REQUESTS", "max-requests", "32768", "requests at once, streams among them; what is over it is refused with 503 (0: no limit)", false, false, false, maxRequests},
 	{"ENVGATE_MAX_HEADER_BYTES", "max-header-bytes", "0", "bytes of a request's headers, 4096 to 16777216; what is longer is refused with 431 (0: 65536, or three times ENVGATE_MAX_TOKEN_BYTES where that is more)", false, false, false, maxHeaderBytes},

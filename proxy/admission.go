@@ -15,7 +15,7 @@ import (
 type admission struct {
 	net.Listener
 	metrics *metrics.Metrics
-	most    int // 0: any number
+	most    int
 	share   int // of one address; 0: any number
 
 	mu      sync.Mutex
@@ -24,7 +24,7 @@ type admission struct {
 }
 
 func admit(l net.Listener, c *authz.Config, m *metrics.Metrics) *admission {
-	return &admission{Listener: l, metrics: m, most: c.MaxConnections, share: c.MaxConnectionsPerAddress, sources: map[netip.Prefix]int{}}
+	return &admission{Listener: l, metrics: m, most: affordable(c.MaxConnections, allowedDescriptors()), share: c.MaxConnectionsPerAddress, sources: map[netip.Prefix]int{}}
 }
 
 // Accept implements net.Listener.
@@ -56,7 +56,7 @@ func (l *admission) enter(source netip.Prefix) (limit string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case l.most > 0 && l.open >= l.most:
+	case l.open >= l.most:
 		return metrics.LimitConnections
 	case l.share > 0 && l.sources[source] >= l.share:
 		return metrics.LimitConnectionsPerAddress

@@ -100,6 +100,9 @@ func (s *Server) Start() error {
 	s.trafficAddress, s.adminAddress = traffic.Addr(), admin.Addr()
 	s.keepers.keep(s.config)
 	guarded := admit(traffic, s.config, s.proxy.metrics)
+	if most := s.config.MaxConnections; guarded.most < most || most == 0 {
+		s.log.Info("connections are bounded by file descriptors", "connections", guarded.most, "descriptors", allowedDescriptors())
+	}
 	go s.serve(traffic, func() error {
 		if s.traffic.TLSConfig != nil {
 			return s.traffic.ServeTLS(guarded, "", "")

@@ -125,8 +125,9 @@ func outOfFiles(t *testing.T) row {
 		_ = c.Close()
 	}
 	seen := s.load.seen()
+	s.want("probes have descriptors", live == 200)
 	back := s.recovered()
-	counted := s.counted("envgate_upstream_errors_total", "envgate_client_canceled_total", "envgate_log_lines_suppressed_total")
+	counted := s.counted("envgate_limited_total", "envgate_upstream_errors_total", "envgate_client_canceled_total", "envgate_log_lines_suppressed_total")
 	s.load.whole()
 	time.Sleep(time.Second)
 	s.end()

@@ -1,0 +1,17 @@
+package proxy
+
+// reservedDescriptors are kept for what isn't a client's connection: listeners, probes, watched files, key sets.
+const reservedDescriptors = 32
+
+// affordable is how many client connections a process may hold that is allowed so many file descriptors: each may need
+// another one to the upstream. Without this bound a flood of silent connections would take those of the probes.
+func affordable(most int, descriptors uint64) int {
+	fit := 1
+	if descriptors > reservedDescriptors+2 {
+		fit = int(min((descriptors-reservedDescriptors)/2, 1<<30))
+	}
+	if most == 0 || most > fit {
+		return fit
+	}
+	return most
+}
