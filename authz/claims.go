@@ -3,7 +3,6 @@ package authz
 import (
 	"bytes"
 	"encoding/json"
-	"math"
 	"strconv"
 )
 
@@ -22,13 +21,11 @@ func text(raw []byte) (string, bool) {
 	return s, true
 }
 
-// number reads a raw JSON number as seconds (RFC 7519, section 2, NumericDate).
+// number reads a raw JSON number as seconds (RFC 7519, section 2, NumericDate). JSON's other values are none to ParseFloat, and
+// what is beyond a float64 is an error.
 func number(raw []byte) (float64, bool) {
-	if len(raw) == 0 || raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
-		return 0, false
-	}
 	f, err := strconv.ParseFloat(string(raw), 64)
-	return f, err == nil && !math.IsInf(f, 0)
+	return f, err == nil
 }
 
 // claims are the claims that envgate judges, each of its right type. Whether they are true is the verifier's business.
@@ -37,8 +34,7 @@ type claims struct {
 	audience            []string
 	expiry, notBefore   float64
 	issuedAt            float64
-	hasIssuer, hasID    bool
-	hasExpiry           bool
+	hasID, hasExpiry    bool
 	environment         []byte // raw JSON; nil when absent or null
 }
 
@@ -49,7 +45,6 @@ func parseClaims(o object) (c claims, ok bool) {
 		switch string(m.name) {
 		case "iss":
 			c.issuer, good = text(m.value)
-			c.hasIssuer = true
 		case "sub":
 			c.subject, good = text(m.value)
 		case "jti":

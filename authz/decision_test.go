@@ -171,10 +171,14 @@ func TestMismatchIsWordedAsTheGatewayDoes(t *testing.T) {
 // Text of a token is made printable before it is answered.
 func TestMismatchShowsNoControlCharacters(t *testing.T) {
 	g := newGuard(t)
-	for _, env := range []string{`"a\r\nb"`, `"<script>"`, `"\u202e"`, `{"a":1}`, `["x"]`, `"` + repeat("y", 5000) + `"`, `"'; drop"`} {
+	for _, env := range []string{`"a\r\nb"`, `"<script>"`, `"\u202e"`, `{"a":1}`, `["x"]`, `"a\\b"`, `"` + repeat("y", 5000) + `"`, `"'; drop"`} {
 		v := g.v.verify(sign(t, `{@base,"env":`+env+`}`))
 		if v.Reason != Environment || !regexp.MustCompile(`^Token environment mismatch: token is for '[^'<>"\\\x00-\x1f\x7f-\xff]{0,67}', server is 'production'$`).MatchString(v.Detail) {
 			t.Errorf("env %.20s: %s, detail %q", env, v.Reason, v.Detail)
 		}
+	}
+	const whole = " !#~[]{}"
+	if got := Printable(whole + "\x1f\x7f\\\"'<>"); got != whole+"???????" {
+		t.Errorf("got %q", got)
 	}
 }

@@ -38,12 +38,7 @@ var refusals = []exception{
 		return slices.ContainsFunc(q.queryTokens(), func(token string) bool { return !isAcceptable(token) })
 	}},
 	{"failing Authorization", "a Bearer in Authorization that verifies under the gateway's key is judged too, where another header is the auth header", nil, 401,
-		func(q request, g *generator, _ string) bool {
-			return g.authHeader != "Authorization" && slices.ContainsFunc(q.values("Authorization"), func(value string) bool {
-				token, is := bearerOf(value)
-				return is && !isAcceptable(token)
-			})
-		}},
+		func(q request, g *generator, _ string) bool { return q.hasFailingAuthorization(g) }},
 	{"Authorization alone", "where another header is the auth header, Authorization is no candidate", nil, 401, func(q request, g *generator, _ string) bool {
 		return g.authHeader != "Authorization" && !q.hasAcceptable(g)
 	}},
@@ -56,7 +51,7 @@ var refusals = []exception{
 // removals are for requests that go on without a token that the gateway alone would have honoured.
 var removals = []exception{
 	{"auth header on a public route", "every credential that isn't accepted is taken off, and the request is anonymous", nil, 0, func(q request, g *generator, _ string) bool {
-		return q.isPublic() && (len(q.values(g.authHeader)) > 1 || q.inConnection(g.authHeader) || q.hasFailingBearer(g))
+		return q.isPublic() && (len(q.values(g.authHeader)) > 1 || q.inConnection(g.authHeader) || q.hasFailingBearer(g) || q.hasFailingAuthorization(g))
 	}},
 	{"quoted cookie taken off", "a quoted or escaped token cookie fails, and is taken off", nil, 0, func(q request, _ *generator, token string) bool {
 		return slices.ContainsFunc(q.cookies(), func(c pair) bool { return !plain.MatchString(c.value) }) &&
@@ -83,10 +78,18 @@ func (e exception) explains(q request, g *generator, w wired, token string) bool
 }
 
 func (q request) hasFailingBearer(g *generator) bool {
-	return slices.ContainsFunc(q.values(g.authHeader), func(value string) bool {
-		token, is := bearerOf(value)
-		return is && !isAcceptable(token)
-	})
+	return slices.ContainsFunc(q.values(g.authHeader), fails)
+}
+
+// hasFailingAuthorization is the same of Authorization, where another header is the auth header.
+func (q request) hasFailingAuthorization(g *generator) bool {
+	return g.authHeader != "Authorization" && slices.ContainsFunc(q.values("Authorization"), fails)
+}
+
+// fails tells whether the value of an auth header carries a token that isn't acceptable.
+func fails(value string) bool {
+	token, is := bearerOf(value)
+	return is && !isAcceptable(token)
 }
 
 // bearerOf reads the token of an auth header, as documented: the scheme in any case, up to the first space, and text.
