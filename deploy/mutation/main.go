@@ -105,8 +105,7 @@ func each(mutants []*mutant, jobs int, do func(*mutant) bool, then func(*mutant,
 	for range jobs {
 		wg.Go(func() {
 			for i := range next {
-				results[i] = do(mutants[i])
-				if i%100 == 99 {
+				if results[i] = do(mutants[i]); i%50 == 49 {
 					fmt.Fprintf(os.Stderr, "%d of %d after %s\n", i+1, len(mutants), time.Since(started).Round(time.Second))
 				}
 			}

@@ -30,11 +30,16 @@ const seconds = 20
 var keys = tokens.Keys{Algorithm: "HS256"}
 
 func main() {
-	run := profile
-	if len(os.Args) == 3 && os.Args[1] == "load" {
-		run = load
+	var err error
+	switch args := os.Args[1:]; {
+	case len(args) == 1 && args[0] == "load":
+		err = load()
+	case len(args) == 1:
+		err = profile(args[0])
+	default:
+		err = fmt.Errorf("%q: want the file to write, default.pgo", args)
 	}
-	if err := run(os.Args[len(os.Args)-1]); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "profile:", err)
 		os.Exit(1)
 	}
@@ -46,7 +51,7 @@ func profile(file string) error {
 	if err != nil {
 		return err
 	}
-	child := exec.CommandContext(context.Background(), self, "load", "-")
+	child := exec.CommandContext(context.Background(), self, "load")
 	child.Stderr = os.Stderr
 	in, err := child.StdinPipe()
 	if err != nil {
@@ -91,7 +96,7 @@ func profile(file string) error {
 }
 
 // load is the upstream, and the clients: seen tokens, new ones, forged ones and none, as a production sees them.
-func load(string) error {
+func load() error {
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
