@@ -240,7 +240,7 @@ func (s *source) binary(n *ast.BinaryExpr) {
 			return
 		}
 		name := types.TypeString(s.info.Types[n].Type, func(p *types.Package) string {
-			if p.Path() == "envgate/"+folder {
+			if p.Name() == s.file.Name.Name {
 				return ""
 			}
 			return p.Name()
