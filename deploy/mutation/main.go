@@ -2,7 +2,7 @@
 // one test binary, each behind a number, and runs the tests with one of them in force at a time: first quickly, and what
 // survives that with all tests. A survivor must stand in survivors.txt with the reason why it decides the same.
 //
-//	go run ./deploy/mutation [-only verifier.go,claims.go] [-jobs 2]
+//	go run ./deploy/mutation [-only verifier.go,claims.go] [-jobs 2] [-again OUTPUT]
 package main
 
 import (
@@ -44,17 +44,18 @@ var survivors string
 func main() {
 	only := flag.String("only", deciding, "files of authz, separated by commas")
 	jobs := flag.Int("jobs", 2, "mutants at once")
+	again := flag.String("again", "", "a file with what a former run printed: only what survived there is tried")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Stdout, strings.Split(*only, ","), *jobs); err != nil {
+	if err := run(ctx, os.Stdout, strings.Split(*only, ","), *jobs, *again); err != nil {
 		fmt.Fprintln(os.Stderr, "mutation:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // nothing else is deferred
 	}
 }
 
-func run(ctx context.Context, w io.Writer, files []string, jobs int) error {
+func run(ctx context.Context, w io.Writer, files []string, jobs int, again string) error {
 	known, err := readSurvivors(survivors)
 	if err != nil {
 		return err
@@ -79,9 +80,17 @@ func run(ctx context.Context, w io.Writer, files []string, jobs int) error {
 	if _, err := fmt.Fprintf(w, "%d mutants in %d files\n", len(mutants), len(files)); err != nil {
 		return err
 	}
+	tried := func(*mutant) bool { return true }
+	if again != "" {
+		former, err := os.ReadFile(again)
+		if err != nil {
+			return err
+		}
+		tried = func(m *mutant) bool { return bytes.Contains(former, []byte("SURVIVED "+m.String())) }
+	}
 	var alive []*mutant
-	each(mutants, jobs, func(m *mutant) bool { return m.reached && survives(ctx, binary, m) }, func(m *mutant, survived bool) {
-		if survived || !m.reached {
+	each(mutants, jobs, func(m *mutant) bool { return m.reached && tried(m) && survives(ctx, binary, m) }, func(m *mutant, survived bool) {
+		if survived || !m.reached && tried(m) {
 			alive = append(alive, m)
 		}
 	})

@@ -1,0 +1,283 @@
+package authz
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+)
+
+// Rows at the edges of what is decided: where a slip by one, or a condition less, would pass all others.
+
+func TestCharacterClasses(t *testing.T) {
+	const token = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz" // RFC 9110, section 5.6.2
+	for i := range 256 {
+		c := byte(i)
+		if got, want := isToken(string([]byte{'a', c})), strings.IndexByte(token, c) >= 0; got != want {
+			t.Errorf("%q in a token: %t", c, got)
+		}
+		if got, want := pythonSpace(c), strings.IndexByte("\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0", c) >= 0; got != want {
+			t.Errorf("%q is white space: %t", c, got)
+		}
+	}
+	if isToken("") {
+		t.Error("a token has a character")
+	}
+}
+
+func TestLenientEscapes(t *testing.T) {
+	for _, row := range []struct{ text, want string }{
+		{"", ""}, {"a", "a"}, {"a+b", "a b"}, {"+", " "}, {"%41", "A"}, {"a%41b", "aAb"}, {"%", "%"}, {"%4", "%4"}, {"a%4", "a%4"}, {"%zz", "%zz"}, {"%4g%41", "%4gA"}, {"%2541", "%41"}, {"100%+%20", "100%  "}, {"%%41", "%A"},
+	} {
+		if got := unescapeLeniently(row.text); got != row.want {
+			t.Errorf("%q: got %q, want %q", row.text, got, row.want)
+		}
+	}
+}
+
+func TestOddMethodsAndUpgrades(t *testing.T) {
+	g := newGuard(t)
+	for _, method := range []string{"GET X", "", "GET\x00", "G\xc3\x89T", "CONNECT", "TRACE"} {
+		r := request(t, "GET /tools | Authorization: Bearer {good}")
+		r.Method = method
+		if d := g.Check(r); d.Reason != MethodNotAllowed {
+			t.Errorf("%q: %s", method, d.Reason)
+		}
+	}
+	for upgrade, want := range map[string]bool{"websocket": true, "WebSocket": true, "web\u017focket": false, "websoc\u212aet": false, "websocket, h2c": false, "": false} {
+		if WebSocket(http.Header{"Upgrade": {upgrade}}) != want {
+			t.Errorf("%q: is a WebSocket: %t", upgrade, !want)
+		}
+	}
+	if WebSocket(http.Header{"Upgrade": {"websocket", "websocket"}}) || WebSocket(http.Header{}) {
+		t.Error("two, or none")
+	}
+}
+
+func TestRoutesAtTheEdges(t *testing.T) {
+	routes := newRoutes(&Policy{Routes: []Route{
+		{Path: "/form", Methods: []string{"POST"}, Access: AccessPublic},
+		{Path: "/page", Methods: []string{"GET"}, Access: AccessPublic},
+		{Prefix: "/static/", Access: AccessPublic},
+		{Suffix: ".secret", Methods: []string{"GET"}, Access: AccessProtected},
+	}}, "/root")
+	for _, row := range []struct {
+		method, path string
+		public       bool
+	}{
+		{"POST", "/form", true}, {"GET", "/form", false}, {"HEAD", "/form", false}, {"GET", "/page", true}, {"HEAD", "/page", true}, {"POST", "/page", false},
+		{"GET", "/static/a", true}, {"GET", "/static/a.secret", false}, {"HEAD", "/static/a.secret", false}, {"POST", "/static/a.secret", true},
+		{"GET", "/root/page", true}, {"GET", "/rootpage", false}, {"GET", "/roo/page", false}, {"GET", "/static/mcp", false}, {"GET", "/static/mcp/", false}, {"GET", "/static/mcpx", true},
+	} {
+		if _, public := routes.public(row.method, row.path, row.path); public != row.public {
+			t.Errorf("%s %s: public %t", row.method, row.path, public)
+		}
+	}
+	for raw, want := range map[string]bool{
+		"/": true, "/a": true, "/a/": true, "/a/b": true, "": false, "a": false, "//": false, "/a//b": false, "/a//": false, "/.": false, "/..": false, "/a/./b": false, "/...": true, "/.a": true, "/a;b": false, `/a\b`: false,
+		"/%20": true, "/a%20b%20": true, "/%20.": true, "/%": false, "/%2": false, "/%zz": false, "/%1f": false, "/%7f": false, "/%7e": false, "/%80": true, "/%2f": false, "/%5C": false, "/%2e": false, "/%3B": false, "/%2d": false, "/%5f": false, "/%41": false, "/%25": false, "/%00": false,
+	} {
+		if canonicalPath(raw) != want {
+			t.Errorf("%q: canonical %t", raw, !want)
+		}
+	}
+}
+
+// signed is a token of these texts, as they stand.
+func signed(t *testing.T, header, payload string) string {
+	t.Helper()
+	text := header + "." + payload
+	signature, err := jwt.SigningMethodHS256.Sign(text, []byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// However good its signature is, a token is only taken apart in one way.
+func TestTokensAreReadInOneWay(t *testing.T) {
+	g := newGuard(t)
+	good := sign(t, `{@base,"env":"production"}`)
+	parts := strings.Split(good, ".")
+	for _, row := range []struct {
+		name, token string
+		reason      Reason
+	}{
+		{"as it is", signed(t, parts[0], parts[1]), None},
+		{"padding behind the payload", signed(t, parts[0], parts[1]+"="), Malformed},
+		{"a foreign character behind the payload", signed(t, parts[0], parts[1]+"!"), Malformed},
+		{"a dot behind the payload", signed(t, parts[0], parts[1]+"."), Malformed},
+		{"a dot before the payload", signed(t, parts[0], "."+parts[1]), Malformed},
+		{"padding behind the header", signed(t, parts[0]+"=", parts[1]), Malformed},
+		{"no header", signed(t, "", parts[1]), Malformed},
+		{"no payload", signed(t, parts[0], ""), Malformed},
+		{"a carriage return first", signed(t, "\r"+parts[0], parts[1]), Malformed},
+		{"a carriage return last", good + "\r", Malformed},
+		{"a line end first", signed(t, "\n"+parts[0], parts[1]), Malformed},
+		{"a line end last", good + "\n", Malformed},
+		{"a line end within", signed(t, parts[0], parts[1][:8]+"\n"+parts[1][8:]), Malformed},
+		{"one character more", good + "A", Signature},
+		{"two characters more: base64 of no length", good + "AA", Malformed},
+		{"no dots", strings.ReplaceAll(good, ".", ""), Malformed},
+		{"one dot", parts[0] + "." + parts[1], Malformed},
+		{"a dot alone", ".", Malformed},
+		{"two dots alone", "..", Malformed},
+	} {
+		if v := g.v.verify(row.token); v.Reason != row.reason {
+			t.Errorf("%s: %s, want %s", row.name, v.Reason, row.reason)
+		}
+	}
+}
+
+func TestTheIssuerCheckCanBeOff(t *testing.T) {
+	for _, row := range []struct {
+		claims string
+		off    bool
+		reason Reason
+	}{
+		{`{@names,"iss":"somebody-else","exp":@future}`, false, Malformed}, // iss twice
+		{`{"aud":"mcpgateway-api","iss":"somebody-else","exp":@future}`, false, Issuer},
+		{`{"aud":"mcpgateway-api","iss":"somebody-else","exp":@future}`, true, None},
+		{`{"aud":"mcpgateway-api","exp":@future}`, true, None},
+		{`{"aud":"mcpgateway-api","exp":@future}`, false, Issuer},
+	} {
+		settings := []string{"JWT_AUDIENCE=mcpgateway-api"}
+		if row.off {
+			settings = append(settings, "JWT_ISSUER_VERIFICATION=false")
+		}
+		if v := newGuard(t, settings...).v.verify(sign(t, row.claims)); v.Reason != row.reason {
+			t.Errorf("%s, off %t: %s, want %s", row.claims, row.off, v.Reason, row.reason)
+		}
+	}
+}
+
+// An expiry that no clock reaches is none to a stream's timer.
+func TestExpiriesFitATime(t *testing.T) {
+	g := newGuard(t, "REQUIRE_TOKEN_EXPIRATION=false")
+	for _, row := range []struct {
+		exp  string
+		want time.Time
+	}{
+		{`,"exp":@future`, time.Time{}}, {`,"exp":9007199254740991`, time.Unix(1<<53-1, 0)}, {`,"exp":9007199254740992`, time.Time{}}, {`,"exp":1e300`, time.Time{}}, {``, time.Time{}}, {`,"exp":0`, time.Time{}}, {`,"exp":-5`, time.Time{}},
+	} {
+		v := g.v.verify(sign(t, `{@names`+row.exp+`}`))
+		if !v.Verified || row.exp != `,"exp":@future` && !v.Expiry.Equal(row.want) || row.exp == `,"exp":@future` && !v.Expiry.After(clock) {
+			t.Errorf("exp %q: %v, %s", row.exp, v.Expiry, v.Reason)
+		}
+	}
+}
+
+// Two tokens whose quick hash is the same are told apart by their SHA-256.
+func TestAQuickHashDecidesNothing(t *testing.T) {
+	cache := NewCache(1 << 20)
+	k := newCacheKey("a", 1)
+	cache.put(k, "a", &remembered{verdict: Verdict{Subject: "a"}, until: 10})
+	if v, found := cache.get(k, "a", 5); !found || v.Subject != "a" {
+		t.Errorf("its own: %t", found)
+	}
+	if _, found := cache.get(k, "b", 5); found {
+		t.Error("another token's verdict was served")
+	}
+	if s := cache.Stats(); s.Hits != 1 || s.Misses != 1 {
+		t.Errorf("counted %+v", s)
+	}
+	if a, b := hashToken("a"), hashToken("b"); a == b {
+		t.Error("the same SHA-256")
+	}
+	if cache.empty(); cache.Size() != 0 || cache.Size() != 0 {
+		t.Errorf("%d bytes are left", cache.Size())
+	}
+}
+
+func TestDenyListAtTheEdges(t *testing.T) {
+	for _, row := range []struct {
+		line string
+		ok   bool
+	}{
+		{"jti a", true}, {"jti\ta", true}, {"jti  a  # why", true}, {`jti "a" # why`, true}, {"jti \"a\"\t# why", true}, {`jti "a"b`, false}, {" jti", false}, {"\tjti a", true},
+		{"sub a before 1", true}, {"sub a before 0", false}, {"sub a before -1", false}, {"sub a before +1", false}, {"sub a before 253402300799", true}, {"sub a before 253402300800", false},
+		{"sub a before 1970-01-01T00:00:01Z", true}, {"sub a before 1970-01-01T00:00:00Z", false}, {"sub a before 1969-12-31T23:59:59Z", false}, {"sub a before tomorrow", false}, {"sub a before ", false},
+		{"jti eyJ.b", false}, {"jti eyJb", true}, {"jti a.b", true},
+	} {
+		l := &DenyList{}
+		line := strings.Trim(row.line, " \t\r")
+		if err := l.add([]byte(line)); (err == nil) != row.ok {
+			t.Errorf("%q: %v", row.line, err)
+		}
+	}
+	l := &DenyList{}
+	if err := l.add([]byte("sub a before 2026-01-01T00:00:00.5Z")); err != nil || l.deniedBefore("a") != float64(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Unix())+0.5 {
+		t.Errorf("%v, %v", err, l.deniedBefore("a"))
+	}
+	ids, subjects, err := countDenied(strings.NewReader("jti a\nsub b before 1\njti c\n# x\n"))
+	if ids != 2 || subjects != 1 || err != nil {
+		t.Errorf("%d, %d, %v", ids, subjects, err)
+	}
+}
+
+func TestReportedCookies(t *testing.T) {
+	for _, row := range []struct {
+		line     string
+		reported bool
+	}{
+		{"Cookie: jwt_token={foreign}", true},
+		{"Cookie: jwt_token={good}", false},
+		{"Cookie: jwt_token={foreign}; access_token={good}", false},
+		{"Cookie: jwt_token={good}; access_token={foreign}", false},
+		{"Authorization: Bearer {good} | Cookie: jwt_token={foreign}", false},
+		{"Authorization: Bearer {foreign} | Cookie: jwt_token={good}", true},
+		{"Authorization: Bearer {foreign} | Cookie: jwt_token={foreign}", true},
+	} {
+		d := newGuard(t, "ENVGATE_ENVIRONMENT_RULE=report").Check(request(t, "GET /tools | "+row.line))
+		if got := d.Outcome == Reported; got != row.reported || d.Outcome == Refused {
+			t.Errorf("%s: %s", row.line, d.Outcome)
+		}
+	}
+}
+
+// What is bound to this environment may be handed a token that is.
+func TestWhatIsBoundAtTheEdges(t *testing.T) {
+	for _, row := range []struct {
+		settings, line string
+		bound          bool
+	}{
+		{"", "Authorization: Bearer {good}", true}, {"", "Authorization: Bearer {envless}", false}, {"", "Cookie: jwt_token={envless}; access_token={good}", false},
+		{"ENVGATE_ENVIRONMENT_RULE=report", "Authorization: Bearer {foreign}", false}, {"ENVGATE_ENVIRONMENT_RULE=report", "Authorization: Bearer {good}", true},
+	} {
+		settings := []string{}
+		if row.settings != "" {
+			settings = append(settings, row.settings)
+		}
+		if d := newGuard(t, settings...).Check(request(t, "GET /tools | "+row.line)); d.Bound != row.bound {
+			t.Errorf("%s %s: bound %t", row.settings, row.line, d.Bound)
+		}
+	}
+}
+
+// The form of what goes on is the documented one, whatever came.
+func TestWhatGoesOnAtTheEdges(t *testing.T) {
+	good := sign(t, `{@base,"env":"production"}`)
+	for _, row := range []struct{ value, want string }{
+		{"Bearer " + good, "Bearer " + good}, {"bearer " + good, "Bearer " + good}, {"Bearer  " + good, "Bearer " + good}, {"BEARER " + good, "Bearer " + good},
+	} {
+		d := newGuard(t).Check(request(t, "GET /tools | Authorization: "+row.value))
+		if got := d.Forward.AuthHeader; len(got) != 1 || got[0] != row.want {
+			t.Errorf("%q: %q", row.value[:8], got)
+		}
+	}
+	for _, row := range []struct{ line, want string }{
+		{"jwt_token=bad", ""}, {"jwt_token=bad; a=1", "a=1"}, {"a=1; jwt_token=bad", "a=1"}, {"a=1; jwt_token=bad; b=2", "a=1; b=2"}, {"jwt_token=bad; ; ", ""}, {"jwt_token=bad;", ""},
+	} {
+		d := newGuard(t).Check(request(t, "GET /tools | Authorization: Bearer {good} | Cookie: "+row.line))
+		if got := strings.Join(d.Forward.Cookie, "|"); got != row.want {
+			t.Errorf("%q: %q, want %q", row.line, got, row.want)
+		}
+	}
+	if s := fmt.Sprintf("%v %s", Credentials{Cookie: []string{good}}, Credentials{AuthHeader: []string{good}}); strings.Contains(s, good) || !strings.Contains(s, credential) {
+		t.Errorf("printed %q", s)
+	}
+}
