@@ -281,3 +281,12 @@ func TestWhatGoesOnAtTheEdges(t *testing.T) {
 		t.Errorf("printed %q", s)
 	}
 }
+
+// A public route stays anonymous, also where Basic would do beside tokens.
+func TestAPublicRouteTakesNoBasic(t *testing.T) {
+	g := newGuard(t)
+	g.c.Policy.Basic = []string{"/health"}
+	if d := g.Check(request(t, "GET /health | Authorization: Basic YTpi")); d.Outcome != Public || d.Forward.AuthHeader != nil || d.Route == "protected" {
+		t.Errorf("%s by %s, forwards %d", d.Outcome, d.Route, len(d.Forward.AuthHeader))
+	}
+}

@@ -50,9 +50,13 @@ func build(ctx context.Context, files []string, work string) ([]*mutant, error) 
 	if err := os.WriteFile(filepath.Join(work, "overlay.json"), list, 0o600); err != nil {
 		return nil, err
 	}
-	command := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", filepath.Join(work, "overlay.json"), "-o", filepath.Join(work, "authz.test"), "./"+folder)
-	if out, err := command.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, out)
+	for _, folder := range []string{folder, "proxy"} {
+		command := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", filepath.Join(work, "overlay.json"), "-o", binary(work, folder), "./"+folder)
+		if out, err := command.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("%w\n%s", err, out)
+		}
 	}
 	return mutants, nil
 }
+
+func binary(work, folder string) string { return filepath.Join(work, folder+".test") }

@@ -1,5 +1,5 @@
-// Command mutation tells whether the tests of authz notice when its code changes what it decides. It compiles all mutants into
-// one test binary, each behind a number, and runs the tests with one of them in force at a time: first quickly, and what
+// Command mutation tells whether the tests notice when the code of authz changes what it decides. It compiles all mutants into
+// the test binaries, each behind a number, and runs the tests with one of them in force at a time: first quickly, and what
 // survives that with all tests. A survivor must stand in survivors.txt with the reason why it decides the same.
 //
 //	go run ./deploy/mutation [-only verifier.go,claims.go] [-jobs 2] [-again OUTPUT]
@@ -32,11 +32,18 @@ const deciding = "authz.go,cache.go,candidates.go,claims.go,credential.go,decisi
 // slow are tests that take seconds, and are about settings and files.
 const slow = "-test.skip=Crossings|WrongPlace|AMillion|TheSlowHash|SecretsThat|Fingerprint"
 
-// quick are the arguments of a run that most mutants don't survive; whole are all cases.
-var (
-	quick = []string{slow, "-test.failfast", "-test.timeout=20s", "-rapid.checks=200"}
-	whole = []string{slow, "-test.failfast", "-test.timeout=2m"}
-)
+// suite is a test binary with what it is asked to run.
+type suite struct {
+	folder    string
+	arguments []string
+}
+
+// suites are run in turn, until one fails: what most mutants don't survive, all cases, and how proxy uses what those files decide.
+var suites = []suite{
+	{folder, []string{slow, "-test.failfast", "-test.timeout=20s", "-rapid.checks=200"}},
+	{folder, []string{slow, "-test.failfast", "-test.timeout=2m"}},
+	{"proxy", []string{"-test.failfast", "-test.timeout=2m", "-test.run=Authorization|Embed|Laundering|ProtectedResource|Secret|Translated|IsReloaded|Rotat|KeyPair|Attacks"}},
+}
 
 //go:embed survivors.txt
 var survivors string
@@ -69,13 +76,14 @@ func run(ctx context.Context, w io.Writer, files []string, jobs int, again strin
 	if err != nil {
 		return err
 	}
-	binary := filepath.Join(work, "authz.test")
-	reached := filepath.Join(work, "reached")
-	if out, err := test(ctx, binary, 0, whole, "MUTANTS_REACHED="+reached); err != nil {
-		return fmt.Errorf("without a mutant: %w\n%s", err, out)
-	}
-	if err := markReached(mutants, reached); err != nil {
-		return err
+	for i, s := range suites {
+		reached := filepath.Join(work, fmt.Sprint("reached", i))
+		if out, err := s.test(ctx, work, 0, "MUTANTS_REACHED="+reached); err != nil {
+			return fmt.Errorf("without a mutant: %w\n%s", err, out)
+		}
+		if err := markReached(mutants, reached); err != nil {
+			return err
+		}
 	}
 	if _, err := fmt.Fprintf(w, "%d mutants in %d files\n", len(mutants), len(files)); err != nil {
 		return err
@@ -89,7 +97,7 @@ func run(ctx context.Context, w io.Writer, files []string, jobs int, again strin
 		tried = func(m *mutant) bool { return bytes.Contains(former, []byte("SURVIVED "+m.String())) }
 	}
 	var alive []*mutant
-	each(mutants, jobs, func(m *mutant) bool { return m.reached && tried(m) && survives(ctx, binary, m) }, func(m *mutant, survived bool) {
+	each(mutants, jobs, func(m *mutant) bool { return m.reached && tried(m) && survives(ctx, work, m) }, func(m *mutant, survived bool) {
 		if survived || !m.reached && tried(m) {
 			alive = append(alive, m)
 		}
@@ -101,9 +109,9 @@ func run(ctx context.Context, w io.Writer, files []string, jobs int, again strin
 }
 
 // survives tells whether all tests pass with a mutant. One that hangs is noticed.
-func survives(ctx context.Context, binary string, m *mutant) bool {
-	for _, arguments := range [][]string{quick, whole} {
-		if _, err := test(ctx, binary, m.number, arguments); err != nil {
+func survives(ctx context.Context, work string, m *mutant) bool {
+	for _, s := range suites {
+		if _, err := s.test(ctx, work, m.number); err != nil {
 			return false
 		}
 	}
@@ -135,9 +143,9 @@ func each(mutants []*mutant, jobs int, do func(*mutant) bool, then func(*mutant,
 	}
 }
 
-func test(ctx context.Context, binary string, number int, arguments []string, environment ...string) ([]byte, error) {
-	command := exec.CommandContext(ctx, binary, arguments...)
-	command.Dir = folder
+func (s suite) test(ctx context.Context, work string, number int, environment ...string) ([]byte, error) {
+	command := exec.CommandContext(ctx, binary(work, s.folder), s.arguments...)
+	command.Dir = s.folder
 	command.Env = append(append(os.Environ(), "MUTANT="+strconv.Itoa(number)), environment...)
 	return command.CombinedOutput()
 }
