@@ -240,6 +240,9 @@ func TestReportedCookies(t *testing.T) {
 			t.Errorf("%s: %s", row.line, d.Outcome)
 		}
 	}
+	if d := newGuard(t, "ENVGATE_ENVIRONMENT_RULE=report").Check(request(t, "GET /ws?token={good} | Cookie: jwt_token={foreign}")); d.Outcome != Accepted {
+		t.Errorf("beside a token in the query: %s", d.Outcome)
+	}
 }
 
 // What is bound to this environment may be handed a token that is.
@@ -291,5 +294,41 @@ func TestAPublicRouteTakesNoBasic(t *testing.T) {
 	g.c.Policy.Basic = []string{"/health"}
 	if d := g.Check(request(t, "GET /health | Authorization: Basic YTpi")); d.Outcome != Public || d.Forward.AuthHeader != nil || d.Route == "protected" {
 		t.Errorf("%s by %s, forwards %d", d.Outcome, d.Route, len(d.Forward.AuthHeader))
+	}
+}
+
+// The texts are read as PyJWT reads them, which adds padding and then calls base64.urlsafe_b64decode: at least.
+func TestLenientBase64(t *testing.T) {
+	for _, row := range []struct {
+		text, want string
+		ok         bool
+	}{
+		{"", "", true},
+		{"YWJj", "abc", true},
+		{"YW Jj", "abc", true},
+		{"Y.W!J~j", "abc", true},
+		{"-_-_", "\xfb\xff\xbf", true},
+		{"+/+/", "\xfb\xff\xbf", true},
+		{"-/+_", "\xfb\xff\xbf", true},
+		{"YQ==", "a", true},
+		{"YQ=", "a", true},
+		{"YQ", "a", true},
+		{"YWI=", "ab", true},
+		{"YWI", "ab", true},
+		{"Y", "", false},
+		{"Y===", "", false},
+		{"YQ==YWJj", "a", true},
+		{"Y=Q==", "a", true},
+		{"YW=Jj", "abc", true},
+		{"=YQ==", "a", true},
+		{"YWJjZA", "abcd", true},
+		{"YWJjZGU", "abcde", true},
+		{"YWJjZ", "", false},
+		{"Y=WJj", "abc", true},
+		{"YQ=.=", "a", true},
+	} {
+		if got, err := lenientBase64(row.text); (err == nil) != row.ok || row.ok && string(got) != row.want {
+			t.Errorf("%q: got %q, %v", row.text, got, err)
+		}
 	}
 }

@@ -325,7 +325,7 @@ func (v *verifier) underGatewayKey(token string) bool {
 var errShort = errors.New("not base64")
 
 // lenientBase64 decodes as Python does (binascii.a2b_base64): characters of neither alphabet are skipped, and so is
-// padding, save where it completes a group of four, which ends the text.
+// padding, save where it completes a group of four, which ends the text. Padding that is missing is no error here: then more is judged.
 func lenientBase64(s string) ([]byte, error) {
 	b := make([]byte, 0, len(s))
 	padding := 0
