@@ -12,10 +12,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,17 +90,17 @@ func run(ctx context.Context, w io.Writer, files []string, jobs int, again strin
 	if _, err := fmt.Fprintf(w, "%d mutants in %d files\n", len(mutants), len(files)); err != nil {
 		return err
 	}
-	tried := func(*mutant) bool { return true }
 	if again != "" {
 		former, err := os.ReadFile(again)
 		if err != nil {
 			return err
 		}
-		tried = func(m *mutant) bool { return bytes.Contains(former, []byte("SURVIVED "+m.String())) }
+		mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !bytes.Contains(former, []byte("SURVIVED "+m.String())) })
+		maps.DeleteFunc(known, func(name, _ string) bool { return !bytes.Contains(former, []byte("SURVIVED "+name)) })
 	}
 	var alive []*mutant
-	each(mutants, jobs, func(m *mutant) bool { return m.reached && tried(m) && survives(ctx, work, m) }, func(m *mutant, survived bool) {
-		if survived || !m.reached && tried(m) {
+	each(mutants, jobs, func(m *mutant) bool { return m.reached && survives(ctx, work, m) }, func(m *mutant, survived bool) {
+		if survived || !m.reached {
 			alive = append(alive, m)
 		}
 	})
