@@ -44,7 +44,7 @@ type suite struct {
 var suites = []suite{
 	{folder, []string{slow, "-test.failfast", "-test.timeout=20s", "-rapid.checks=200"}},
 	{folder, []string{slow, "-test.failfast", "-test.timeout=2m"}},
-	{"proxy", []string{"-test.failfast", "-test.timeout=2m", "-test.run=Authorization|Embed|Laundering|ProtectedResource|Secret|Translated|IsReloaded|Rotat|KeyPair|Attacks"}},
+	{"proxy", []string{"-test.failfast", "-test.timeout=2m", "-test.run=Authorization|Embed|Laundering|ProtectedResource|Secret|Translated|IsReloaded|Rotat|KeyPair|Attacks|AnIssuer|Restarts"}},
 }
 
 //go:embed survivors.txt
