@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"envgate/authz/jwks"
+
 	"github.com/golang-jwt/jwt/v5"
 )
 
@@ -329,6 +331,37 @@ func TestLenientBase64(t *testing.T) {
 	} {
 		if got, err := lenientBase64(row.text); (err == nil) != row.ok || row.ok && string(got) != row.want {
 			t.Errorf("%q: got %q, %v", row.text, got, err)
+		}
+	}
+}
+
+// A reload goes on with a set of fetched keys only where it is fetched just as before, from the same address.
+func TestWhichKeySetsAReloadKeeps(t *testing.T) {
+	former := func() *trusted {
+		return &trusted{TrustedIssuer: TrustedIssuer{JWKSURL: "https://a/jwks", DiscoveryURL: "https://a/discovery", Algorithms: []string{"RS256"}, InsecureHTTP: true, refresh: time.Hour, cooldown: time.Minute}, roots: "a", keys: &jwks.Set{}}
+	}
+	for _, row := range []struct {
+		name   string
+		change func(now, former *trusted)
+		kept   bool
+	}{
+		{"as before", func(_, _ *trusted) {}, true},
+		{"another address", func(now, _ *trusted) { now.JWKSURL = "https://b/jwks" }, false},
+		{"another discovery document", func(now, _ *trusted) { now.DiscoveryURL = "https://b/discovery" }, false},
+		{"other algorithms", func(now, _ *trusted) { now.Algorithms = []string{"ES256"} }, false},
+		{"over http no longer", func(now, _ *trusted) { now.InsecureHTTP = false }, false},
+		{"another refresh", func(now, _ *trusted) { now.refresh++ }, false},
+		{"another cooldown", func(now, _ *trusted) { now.cooldown++ }, false},
+		{"other roots", func(now, _ *trusted) { now.roots = "b" }, false},
+		{"keys from files before", func(_, former *trusted) { former.keys = &pemKeys{} }, false},
+		{"keys from files now", func(now, _ *trusted) { now.keys = &pemKeys{} }, false},
+	} {
+		before, now := former(), former()
+		row.change(now, before)
+		own := now.keys
+		now.adoptKeys(before)
+		if kept := now.keys == before.keys; kept != row.kept || !kept && now.keys != own {
+			t.Errorf("%s: kept %t", row.name, kept)
 		}
 	}
 }
