@@ -73,8 +73,7 @@ func (g *Guard) Issuance(method, path string) (pointers []string) {
 // Everything else comes back as it is.
 func (g *Guard) Embed(token string, bound bool) (string, Embedding) {
 	k := g.c.keys
-	p := &parsed{}
-	ok := parseToken(token, p)
+	p, ok := newParsed(token)
 	if !ok || len(token) > g.c.MaxTokenBytes || p.algorithm != k.signing || p.signature == nil || p.claims.issuer != g.c.Issuer {
 		return token, NotOurs
 	}

@@ -171,10 +171,3 @@ func consistent(t rapid.TB, d Decision) {
 }
 
 func repeat(s string, n int) string { return strings.Repeat(s, n) }
-
-// parsedToken takes a token apart.
-func parsedToken(token string) *parsed {
-	p := &parsed{}
-	parseToken(token, p)
-	return p
-}

@@ -58,8 +58,7 @@ func (g *Guard) Inspect(token string) Inspection {
 		in.Decision, in.Reason = Reported, v.Reported
 	}
 	in.Gateway = gatewayGets(v, in.Decision)
-	p := &parsed{}
-	parsedWell := parseToken(token, p)
+	p, parsedWell := newParsed(token)
 	of, algorithms := &g.c.own, []string{g.c.keys.signing}
 	if t := g.v.trusted(p); t != nil {
 		of, algorithms = &t.terms, t.Algorithms

@@ -44,7 +44,7 @@ func TestTokensArriveAsTheGatewayKnowsThem(t *testing.T) {
 				accepted = []int{current, former, gateway}
 			}
 			for i := range tokens {
-				p := parsedToken(tokens[i])
+				p, _ := newParsed(tokens[i])
 				by := c.keys.find(p)
 				if (by != nil) != slices.Contains(accepted, i) {
 					t.Fatalf("secret %d accepted: %v; current %d, former %d, the gateway's %d", i, by != nil, current, former, gateway)
@@ -53,7 +53,7 @@ func TestTokensArriveAsTheGatewayKnowsThem(t *testing.T) {
 					continue
 				}
 				out, _, err := c.keys.forward(tokens[i], p, by)
-				arrives := parsedToken(out)
+				arrives, _ := newParsed(out)
 				if err != nil || c.keys.method.Verify(arrives.signed, arrives.signature, []byte(secrets[gateway])) != nil {
 					t.Fatalf("a token under secret %d: the gateway, which knows %d, doesn't (current %d, former %d): %v", i, gateway, current, former, err)
 				}
@@ -83,13 +83,13 @@ func TestTokensKeepTheirSecretWhereNothingIsSaidOfTheGateway(t *testing.T) {
 		{"after the restart", c.AfterRestart(), second, second},
 	} {
 		token := sign(t, `{@base,"env":"production"}`, signing{key: []byte(row.secret)})
-		p := parsedToken(token)
+		p, _ := newParsed(token)
 		by := row.c.keys.find(p)
 		if by == nil {
 			t.Fatalf("%s: a token under %s is not accepted", row.when, row.secret)
 		}
 		out, _, _ := row.c.keys.forward(token, p, by)
-		if arrives := parsedToken(out); row.c.keys.method.Verify(arrives.signed, arrives.signature, []byte(row.arrives)) != nil {
+		if arrives, _ := newParsed(out); row.c.keys.method.Verify(arrives.signed, arrives.signature, []byte(row.arrives)) != nil {
 			t.Errorf("%s: a token under %s doesn't arrive under %s", row.when, row.secret, row.arrives)
 		}
 	}

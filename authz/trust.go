@@ -189,8 +189,7 @@ func (g *Guard) Fetch(ctx context.Context, token string) error {
 	if len(token) > g.c.MaxTokenBytes {
 		return nil
 	}
-	p := &parsed{}
-	ok := parseToken(token, p)
+	p, ok := newParsed(token)
 	t := g.v.trusted(p)
 	if !ok || t == nil {
 		return nil

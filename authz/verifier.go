@@ -137,6 +137,12 @@ type parsed struct {
 // which are copies.
 var parsedTokens = sync.Pool{New: func() any { return &parsed{} }}
 
+// newParsed takes a token apart in memory of its own.
+func newParsed(token string) (p *parsed, ok bool) {
+	p = &parsed{}
+	return p, parseToken(token, p)
+}
+
 // giveBack lets another token have the memory, unless an odd one made it grow.
 func (p *parsed) giveBack() {
 	if cap(p.parts) <= 16<<10 && cap(p.header)+cap(p.object) <= 128 {

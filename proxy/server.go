@@ -100,7 +100,7 @@ func (s *Server) Start() error {
 	s.trafficAddress, s.adminAddress = traffic.Addr(), admin.Addr()
 	s.keepers.keep(s.config)
 	guarded := admit(traffic, s.config, s.proxy.metrics)
-	if most := s.config.MaxConnections; guarded.most < most || most == 0 {
+	if guarded.most != s.config.MaxConnections {
 		s.log.Info("connections are bounded by file descriptors", "connections", guarded.most, "descriptors", allowedDescriptors())
 	}
 	go s.serve(traffic, func() error {

@@ -162,12 +162,10 @@ func (s *source) walk(root ast.Node) {
 		switch n := n.(type) {
 		case *ast.GenDecl:
 			return n.Tok == token.VAR
-		case *ast.ArrayType, *ast.Field, *ast.CallExpr:
-			if call, ok := n.(*ast.CallExpr); ok {
-				return !s.isConstant(call)
-			}
-			_, field := n.(*ast.Field)
-			return field
+		case *ast.ArrayType:
+			return false
+		case *ast.CallExpr:
+			return !s.isConstant(n)
 		case *ast.BinaryExpr:
 			s.binary(n)
 		case *ast.UnaryExpr:

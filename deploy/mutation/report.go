@@ -2,10 +2,10 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -49,13 +49,9 @@ func report(w io.Writer, mutants, alive []*mutant, known map[string]string) erro
 			fmt.Fprintf(&out, "SURVIVED %s%s\n", m, map[bool]string{true: "", false: " (never reached)"}[m.reached])
 		}
 	}
-	files := make([]string, 0, len(perFile))
-	for name := range perFile {
-		files = append(files, name)
-	}
-	slices.SortFunc(files, func(a, b string) int { return cmp.Compare(a, b) })
+	files := slices.Sorted(maps.Keys(perFile))
 	stale := 0
-	for text := range known {
+	for _, text := range slices.Sorted(maps.Keys(known)) {
 		if file, _, _ := strings.Cut(text, ":"); !seen[text] && slices.Contains(files, file) {
 			stale++
 			fmt.Fprintf(&out, "NOTICED, though survivors.txt names it: %s\n", text)
