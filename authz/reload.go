@@ -16,7 +16,7 @@ func (c *Config) Files() []string { return slices.Clone(c.files) }
 // certain tells that the gateway has not restarted unawares: it is taken to know what it knew under the former
 // configuration, and gets tokens signed with that until AfterRestart. Else, after a change, they keep their secret.
 func (c *Config) Adopt(former *Config, certain bool) {
-	if symmetric(c.Algorithm) && former.Secret.IsSet() {
+	if symmetric(c.Algorithm) {
 		c.adoptSecret(former, certain)
 	}
 	for name, t := range c.trusted {
@@ -49,7 +49,7 @@ func (c *Config) adoptSecret(former *Config, certain bool) {
 	case former.keptSecret:
 		c.AdditionalSecret, c.keptSecret = former.AdditionalSecret, true
 	}
-	rotated := changed && c.AdditionalSecret.same(former.Secret)
+	rotated := c.AdditionalSecret.same(former.Secret) // which the current one can't be
 	knows, known := former.keys.knows, former.Secret
 	if knows == knowsOther {
 		known = former.gatewaySecret
@@ -83,7 +83,7 @@ func (c *Config) secrets() (all []Secret) {
 }
 
 // AwaitsRestart tells whether the gateway is taken to know another secret than the current one until it has restarted.
-func (c *Config) AwaitsRestart() bool { return c.keys != nil && c.keys.knows != knowsCurrent }
+func (c *Config) AwaitsRestart() bool { return c.keys.knows != knowsCurrent }
 
 // AfterRestart is the same configuration before a gateway that knows the current secret. What was accepted still is.
 func (c *Config) AfterRestart() *Config {

@@ -94,3 +94,61 @@ func TestTokensKeepTheirSecretWhereNothingIsSaidOfTheGateway(t *testing.T) {
 		}
 	}
 }
+
+// What a former configuration knew of secrets is forgotten where the settings or a later change no longer have a use for it.
+func TestWhatAReloadForgetsOfSecrets(t *testing.T) {
+	letters := map[byte]string{'A': strings.Repeat("first-", 8), 'B': strings.Repeat("second", 8), 'C': strings.Repeat("third-", 8)}
+	for _, row := range []struct {
+		name     string
+		loads    string // each the secret, the additional one if there is any, and ? where the gateway may have restarted unawares
+		accepted string
+		awaits   bool
+	}{
+		{"one secret", "A", "A", false},
+		{"the former one stays", "A B", "AB", true},
+		{"the former one goes with the next change", "A B? C?", "BC", true},
+		{"the former one stays after a reload without a change", "A B? B", "AB", true},
+		{"the former one of a known gateway, after a change of which it may know", "A B C?", "BC", true},
+		{"the gateway's former one, where the settings have another one beside it", "A B BC", "BC", false},
+		{"an additional one of the settings, where a change makes it the current one", "AB BA", "AB", true},
+		{"an additional one of the settings, taken out", "A BA? B", "B", false},
+		{"an additional one of the settings, taken out although the gateway knows no other", "A BA B", "B", false},
+		{"an additional one that was never current", "A AB A", "A", false},
+	} {
+		var c *Config
+		for load := range strings.FieldsSeq(row.loads) {
+			secrets := strings.TrimSuffix(load, "?")
+			settings := []string{"JWT_SECRET_KEY=" + letters[secrets[0]]}
+			if len(secrets) > 1 {
+				settings = append(settings, "ENVGATE_ADDITIONAL_SECRET_KEY="+letters[secrets[1]])
+			}
+			again := newGuard(t, settings...).c
+			if c != nil {
+				again.Adopt(c, secrets == load)
+			}
+			c = again
+		}
+		accepted := ""
+		for _, letter := range []byte("ABC") {
+			p, _ := newParsed(sign(t, `{@base,"env":"production"}`, signing{key: []byte(letters[letter])}))
+			if c.keys.find(p) != nil {
+				accepted += string(letter)
+			}
+		}
+		if accepted != row.accepted || c.KeyCount() != len(accepted) || c.AwaitsRestart() != row.awaits {
+			t.Errorf("%s: %s: accepts %s by %d keys, awaits a restart: %t; want %s, %t", row.name, row.loads, accepted, c.KeyCount(), c.AwaitsRestart(), row.accepted, row.awaits)
+		}
+	}
+}
+
+// A secret beside a key pair is none of its keys: a change of it is no rotation.
+func TestAChangedSecretBesideAKeyPairIsNoRotation(t *testing.T) {
+	public := publicFile(t, keyOf["RS256"])
+	load := func(secret string) *Config {
+		return newGuard(t, "JWT_ALGORITHM=RS256", "JWT_PUBLIC_KEY_PATH="+public, "JWT_SECRET_KEY="+secret).c
+	}
+	former, c := load(strings.Repeat("first-", 8)), load(strings.Repeat("second", 8))
+	if c.Adopt(former, true); c.AwaitsRestart() || c.AdditionalSecret.IsSet() {
+		t.Error("a gateway of a key pair is taken to await a restart for a secret")
+	}
+}
