@@ -48,11 +48,20 @@ type levels struct {
 	goroutines, files, memory, inFlight, streams float64
 }
 
-func (s *soaked) levels() levels {
-	c := s.p.Counts()
-	memory, _ := s.p.Memory()
-	return levels{c["go_goroutines"], float64(s.p.OpenFiles()), float64(memory) / (1 << 20), c["envgate_requests_in_flight"],
+func levelsOf(p *processtest.Process) levels {
+	c := p.Counts()
+	memory, _ := p.Memory()
+	return levels{c["go_goroutines"], float64(p.OpenFiles()), float64(memory) / (1 << 20), c["envgate_requests_in_flight"],
 		c[`envgate_streams_open{kind="sse"}`] + c[`envgate_streams_open{kind="websocket"}`]}
+}
+
+func (l levels) String() string {
+	return fmt.Sprintf("%.0f goroutines, %.0f files, %.1f MB", l.goroutines, l.files, l.memory)
+}
+
+// within tells whether nothing to speak of was added to former levels, and nothing is under way.
+func (l levels) within(former levels) bool {
+	return l.goroutines <= former.goroutines+3 && l.files <= former.files+4 && l.memory <= former.memory+8 && l.inFlight == 0 && l.streams == 0
 }
 
 const soakRate = 300 // requests a second, beside streams
@@ -82,7 +91,7 @@ func TestSoak(t *testing.T) {
 			t.Errorf("%d × %s", n, what)
 		}
 	}
-	if after.goroutines > before.goroutines+3 || after.files > before.files+4 || after.memory > before.memory+8 || after.inFlight != 0 || after.streams != 0 {
+	if !after.within(before) {
 		t.Errorf("it began with %+v and ended with %+v", before, after)
 	}
 }
@@ -94,11 +103,7 @@ func newSoaked(t *testing.T) *soaked {
 	s.secrets = filepath.Join(folder, "secret")
 	s.write(s.secret())
 	policy := filepath.Join(folder, "policy.yaml")
-	text := fmt.Sprintf("routes: [{path: /health, methods: [GET], access: public}]\nissuers: [{issuer: %q, audiences: [gateway], algorithms: [ES256], jwks_url: %q, ca_file: %q, cooldown: 1s}]\n",
-		s.issuer.URL, s.issuer.JWKS(), s.issuer.CAFile)
-	if err := os.WriteFile(policy, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	replace(t, map[string][]byte{policy: policyOf(s.issuer, time.Second, 0)})
 	s.p = processtest.Command{Binary: binary, Upstream: "http://" + s.gateway.address, Settings: []string{
 		"JWT_SECRET_KEY=", "JWT_SECRET_KEY_FILE=" + s.secrets, "ENVGATE_POLICY=" + policy, "ENVGATE_ACCESS_LOG=true",
 	}}.Start(t)
@@ -159,20 +164,20 @@ func (s *soaked) run(lasts, pause time.Duration) {
 		}
 		happenings[n%len(happenings)]()
 		if n%len(happenings) == 0 {
-			s.t.Logf("%s %+v; %d requests", time.Now().Format("15:04:05"), s.levels(), s.load.count.Load())
+			s.t.Logf("%s %+v; %d requests", time.Now().Format("15:04:05"), levelsOf(s.p), s.load.count.Load())
 		}
 	}
 }
 
 // rest waits for everything to be over, and measures.
 func (s *soaked) rest() levels {
-	eventually(s.t, "nothing in flight", func() bool { l := s.levels(); return l.inFlight == 0 && l.streams == 0 })
+	eventually(s.t, "nothing in flight", func() bool { l := levelsOf(s.p); return l.inFlight == 0 && l.streams == 0 })
 	rest := 5 * time.Second // upstream connections idle out
 	if *soak > 0 {
 		rest = 130 * time.Second // the collector runs every two minutes at least, and gives memory back
 	}
 	time.Sleep(rest)
-	return s.levels()
+	return levelsOf(s.p)
 }
 
 func (s *soaked) done(what string) {
