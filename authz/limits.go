@@ -8,7 +8,7 @@ import (
 )
 
 // Limits bound what clients may take up. 0 is no limit, except of MaxHeaderBytes, where HeaderBytes says what it is, and of
-// MaxConnections, which file descriptors bound all the same.
+// MaxConnections and MaxRequests, which file descriptors bound all the same.
 type Limits struct {
 	MaxConnections           int
 	MaxConnectionsPerAddress int

@@ -3,8 +3,9 @@ package proxy
 // reservedDescriptors are kept for what isn't a client's connection: listeners, probes, watched files, key sets.
 const reservedDescriptors = 32
 
-// affordable is how many client connections a process may hold that is allowed so many file descriptors: each may need
-// another one to the upstream. Without this bound a flood of silent connections would take those of the probes.
+// affordable is how many connections of clients, and how many requests, a process may hold at once that is allowed so many
+// file descriptors: half of them are for clients, half for connections to the upstream, one for each request. Without this
+// bound a flood would take those of the probes.
 func affordable(most int, descriptors uint64) int {
 	fit := 1
 	if descriptors > reservedDescriptors+2 {

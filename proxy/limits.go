@@ -11,20 +11,20 @@ import (
 // limits bound requests before they are judged.
 type limits struct {
 	metrics  *metrics.Metrics
-	requests int64 // at once; 0: any number, and none is counted
+	requests int64 // at once
 	headers  int   // lines
 	body     int64 // declared bytes
 	under    atomic.Int64
 }
 
 func newLimits(c *authz.Config, m *metrics.Metrics) *limits {
-	return &limits{metrics: m, requests: int64(c.MaxRequests), headers: c.MaxHeaders, body: c.MaxBodyBytes}
+	return &limits{metrics: m, requests: int64(affordable(c.MaxRequests, allowedDescriptors())), headers: c.MaxHeaders, body: c.MaxBodyBytes}
 }
 
 // enter counts a request in until leave, and tells whether it is over a limit, and by what decision it is refused then.
 func (l *limits) enter(r *http.Request, d *authz.Decision) (over bool) {
 	switch {
-	case l.requests > 0 && l.under.Add(1) > l.requests:
+	case l.under.Add(1) > l.requests:
 		*d = l.over(metrics.LimitRequests, http.StatusServiceUnavailable, "Too many requests at once")
 	case l.headers > 0 && headerLines(r.Header) > l.headers:
 		*d = l.over(metrics.LimitHeaders, http.StatusRequestHeaderFieldsTooLarge, "Too many header lines")
@@ -36,11 +36,7 @@ func (l *limits) enter(r *http.Request, d *authz.Decision) (over bool) {
 	return true
 }
 
-func (l *limits) leave() {
-	if l.requests > 0 {
-		l.under.Add(-1)
-	}
-}
+func (l *limits) leave() { l.under.Add(-1) }
 
 func (l *limits) over(limit string, status int, detail string) authz.Decision {
 	l.metrics.Limited(limit)

@@ -100,8 +100,8 @@ func (s *Server) Start() error {
 	s.trafficAddress, s.adminAddress = traffic.Addr(), admin.Addr()
 	s.keepers.keep(s.config)
 	guarded := admit(traffic, s.config, s.proxy.metrics)
-	if guarded.most != s.config.MaxConnections {
-		s.log.Info("connections are bounded by file descriptors", "connections", guarded.most, "descriptors", allowedDescriptors())
+	if requests := int(s.proxy.limits.requests); guarded.most != s.config.MaxConnections || requests != s.config.MaxRequests {
+		s.log.Info("connections and requests are bounded by file descriptors", "connections", guarded.most, "requests", requests, "descriptors", allowedDescriptors())
 	}
 	go s.serve(traffic, func() error {
 		if s.traffic.TLSConfig != nil {

@@ -29,6 +29,7 @@ var faults = []struct {
 	{"SIGTERM at 1,000 requests a second, with 20 event streams and 20 WebSockets, a second sidecar beside it", terminated},
 	{"SIGKILL, and a restart", killed},
 	{"no file descriptors are left: 100 allowed, 150 silent connections", outOfFiles},
+	{"the same before a gateway that stalls, and one HTTP/2 client with 200 requests at once", outOfFilesByStreams},
 	{"nobody reads standard error, with the access log on", logBlocked},
 	{"the disk for standard error is full", logFull},
 	{"the clock is set an hour ahead, and back", clockStepped},

@@ -134,3 +134,27 @@ func outOfFiles(t *testing.T) row {
 	return row{"", fmt.Sprintf("%s; %d descriptors in use; `/livez`: %s", seen, files, map[bool]string{true: "200", false: "no answer"}[live == 200]), counted,
 		fmt.Sprintf("what found no descriptor. Well again %s, without a restart", after(back))}
 }
+
+// outOfFilesByStreams: HTTP/2 needs one connection for all its requests, and the upstream one for each of them.
+func outOfFilesByStreams(t *testing.T) row {
+	s := stand(t, 100, processtest.Command{Prefix: []string{"prlimit", "--nofile=100:100"}})
+	s.load.stopOnce()
+	var h2c http.Protocols
+	h2c.SetUnencryptedHTTP2(true)
+	s.load = startLoadBy(&http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{Protocols: &h2c}}, "http", 0, func() string { return s.p.Traffic })
+	s.gateway.behave(stalled)
+	s.begin()
+	var all sync.WaitGroup
+	for range 200 {
+		all.Go(func() { s.load.one(kind{"", "GET", "/tools", func() string { return s.token }, 200}, 0) })
+	}
+	time.Sleep(*hold + time.Second)
+	files, live := s.p.OpenFiles(), s.p.Ask("/livez")
+	s.want("probes have descriptors", live == 200)
+	during := s.load.seen()
+	s.gateway.behave(well)
+	all.Wait()
+	then := s.load.seen()
+	s.load.stopOnce()
+	return row{"", fmt.Sprintf("at once %s; %d descriptors in use; `/livez`: 200; the others %s", during, files, then), s.counted("envgate_limited_total", "envgate_upstream_errors_total"), "what found no descriptor"}
+}
