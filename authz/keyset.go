@@ -54,6 +54,9 @@ func newKeySet(c *Config) (*keySet, error) {
 		if err != nil {
 			return nil, fmt.Errorf("ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS: %w", err)
 		}
+		if public.(interface{ Equal(crypto.PublicKey) bool }).Equal(key) { // half of a swap, maybe: the former keys stay in force
+			return nil, fmt.Errorf("ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS: %q: the key of JWT_PUBLIC_KEY_PATH: want another one, or unset", PrintablePath(path))
+		}
 		id, err := (&jose.JSONWebKey{Key: key}).Thumbprint(crypto.SHA256)
 		if err != nil {
 			return nil, fmt.Errorf("ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS: %q: %w", PrintablePath(path), err)

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -34,17 +36,11 @@ func ask(c *authz.Config, method, path string, timeout time.Duration) error {
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	w, err := readWebConfig(c.WebConfigFile)
-	if err != nil {
-		return err
+	schemes := []string{"http"}
+	if c.WebConfigFile != "" { // the file may have changed since: what the listener speaks is what it was started with
+		schemes = []string{"https", "http"}
 	}
-	scheme, client := adminClient(w)
-	request, err := http.NewRequestWithContext(ctx, method, scheme+"://"+net.JoinHostPort(host, port)+path, nil)
-	if err != nil {
-		return err
-	}
-	request.Host = "localhost" // whatever name the listener was given: /drain answers to no other
-	response, err := client.Do(request)
+	response, err := askFirst(ctx, schemes, method, net.JoinHostPort(host, port)+path)
 	if err != nil {
 		return fmt.Errorf("no answer from the admin listener: %w", err)
 	}
@@ -54,4 +50,23 @@ func ask(c *authz.Config, method, path string, timeout time.Duration) error {
 		return fmt.Errorf("%s says %d: %s", path, response.StatusCode, authz.Printable(strings.TrimSpace(string(body))))
 	}
 	return nil
+}
+
+// askFirst asks by the first scheme that the admin listener speaks. Its certificate is not verified: it is for the name by
+// which others call, and whoever listens on this pod's loopback in envgate's place holds the pod already.
+func askFirst(ctx context.Context, schemes []string, method, address string) (response *http.Response, err error) {
+	client := &http.Client{Transport: &http.Transport{ // and no HTTP_PROXY
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true},
+	}}
+	for _, scheme := range schemes {
+		request, invalid := http.NewRequestWithContext(ctx, method, scheme+"://"+address, nil)
+		if invalid != nil {
+			return nil, invalid
+		}
+		request.Host = "localhost" // whatever name the listener was given: /drain answers to no other
+		if response, err = client.Do(request); !errors.Is(err, http.ErrSchemeMismatch) {
+			break
+		}
+	}
+	return response, err
 }

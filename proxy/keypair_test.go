@@ -50,3 +50,26 @@ func TestAKeyPairIsReplacedFileByFile(t *testing.T) {
 		})
 	}
 }
+
+// Public keys change places file by file: no token of either is refused in between, for one key in both places is no configuration.
+func TestPublicKeysChangePlaces(t *testing.T) {
+	u := newRecorder(t, nil)
+	i, folder := issuertest.New(t, "ES256"), t.TempDir()
+	current, additional := filepath.Join(folder, "current.pem"), filepath.Join(folder, "additional.pem")
+	own := map[string]any{"iss": "mcpgateway", "aud": "mcpgateway-api", "env": "production", "jti": "1"}
+	first, former := string(i.PublicPEM(t)), i.Sign(t, own)
+	i.Rotate(t, "ES256")
+	second, token := string(i.PublicPEM(t)), i.Sign(t, own)
+	write(t, current, first)
+	write(t, additional, second)
+	s, _ := startReloading(t, u.URL, "JWT_SECRET_KEY=", "JWT_ALGORITHM=ES256", "JWT_PUBLIC_KEY_PATH="+current, "ENVGATE_ADDITIONAL_PUBLIC_KEY_PATHS="+additional)
+	for n, change := range []func(){func() {}, func() { write(t, current, second) }, func() { write(t, additional, first) }} {
+		change()
+		eventually(t, "the reload", func() bool { return s.value("envgate_last_reload_successful") == []string{"1", "0", "1"}[n] })
+		for _, text := range []string{former, token} {
+			if res, body := s.get("/tools", bearer(text)); res.StatusCode != 200 {
+				t.Errorf("after change %d: %d %s", n, res.StatusCode, body)
+			}
+		}
+	}
+}

@@ -5,9 +5,12 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
+	"errors"
 	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -95,14 +98,24 @@ func (l *decisionLog) access(e *exchange) {
 	l.log.LogAttrs(context.Background(), slog.LevelInfo, "request", attrs...)
 }
 
-// upstream logs that the upstream did not answer.
-func (l *decisionLog) upstream(kind string, r *http.Request) {
+// upstream logs that the upstream did not answer; and why, where it could not be reached. Other errors may quote an answer.
+func (l *decisionLog) upstream(kind string, err error, r *http.Request) {
 	suppressed, ok := l.upstreams.allow(kind)
 	if !ok {
 		l.metrics.Suppressed(1)
 		return
 	}
-	l.log.Warn("the upstream did not answer", "kind", kind, "method", metrics.MethodLabel(r.Method), "suppressed", suppressed)
+	var op *net.OpError
+	var certificate *tls.CertificateVerificationError
+	detail := ""
+	switch {
+	case kind != "connect":
+	case errors.As(err, &certificate):
+		detail = authz.Printable(certificate.Err.Error())
+	case errors.As(err, &op):
+		detail = authz.Printable(op.Err.Error())
+	}
+	l.log.Warn("the upstream did not answer", "kind", kind, "detail", detail, "method", metrics.MethodLabel(r.Method), "suppressed", suppressed)
 }
 
 // unembedded logs that an answer, or one token in it, passed as it was because it can't be read or is too long.

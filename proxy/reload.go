@@ -14,6 +14,10 @@ type Load func() (*authz.Config, error)
 // reload reads the configuration anew and puts it in force, all or nothing: on an error the former one stays.
 func (s *Server) reload() {
 	c, err := s.load()
+	web := s.web.Load()
+	if err == nil {
+		web, err = web.renewed(c.WebConfigFile)
+	}
 	if err != nil {
 		s.proxy.metrics.Reloaded(false)
 		s.log.Error("not reloaded: the former configuration stays in force", "error", strings.ReplaceAll(err.Error(), "\n", "; "))
@@ -21,7 +25,8 @@ func (s *Server) reload() {
 	}
 	s.noticeRestart()
 	c.Adopt(s.proxy.config(), s.gateway.certain(time.Now()))
-	s.watcher.follow(c.Files())
+	s.web.Store(web)
+	s.watcher.follow(filesOf(c, web))
 	s.keepers.keep(c)
 	s.proxy.metrics.Keys(c.Issuer, c.KeyCount())
 	s.proxy.metrics.Denied(c.DenyList().Size())
@@ -35,7 +40,7 @@ func (s *Server) reload() {
 	s.showAdminCertificate()
 	s.proxy.metrics.Reloaded(true)
 	s.proxy.metrics.Ready(s.ready())
-	s.log.Info("reloaded", "files", len(c.Files()))
+	s.log.Info("reloaded", "files", len(filesOf(c, web)))
 }
 
 // noticeRestart looks whether the gateway has restarted. One that was left with another secret knows the current one then.

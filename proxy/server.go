@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,17 +22,19 @@ import (
 
 // Server is the sidecar: the traffic listener, the admin listener, and their life from start to drain.
 type Server struct {
-	config  *authz.Config
-	proxy   *Proxy
-	log     *slog.Logger
-	traffic *http.Server
-	admin   *http.Server
-	created time.Time
-	keepers *keepers
-	prints  *fingerprints
-	read    [sha256.Size]byte // what the files held when the configuration was made of them
-	watcher *watcher          // while it runs
-	load    Load              // nil: nothing is reloaded
+	config      *authz.Config
+	proxy       *Proxy
+	log         *slog.Logger
+	traffic     *http.Server
+	admin       *http.Server
+	created     time.Time
+	keepers     *keepers
+	prints      *fingerprints
+	read        [sha256.Size]byte         // what the files held when the configuration was made of them
+	watcher     *watcher                  // while it runs
+	load        Load                      // nil: nothing is reloaded
+	web         atomic.Pointer[webConfig] // of the admin listener
+	unstartable error                     // what Start ends with
 
 	gateway restarts // while it runs
 
@@ -54,9 +57,15 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 	m := metrics.New(c, b)
 	m.Keys(c.Issuer, c.KeyCount())
 	s := &Server{
-		config: c, read: contents(c.Files()), proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{}),
+		config: c, proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{}),
 		prints: &fingerprints{metrics: m, known: map[[sha256.Size]byte]string{}},
 	}
+	web, err := readWebConfig(c.WebConfigFile)
+	if err != nil { // since it was checked
+		web, s.unstartable = &webConfig{}, err
+	}
+	s.web.Store(web)
+	s.read = contents(filesOf(c, web))
 	s.keepers = newKeepers(m, logger, s.proxy.leases.judgeAll)
 	quiet := quietLog(logger, m)
 	log.SetFlags(0)
@@ -79,14 +88,22 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 		m.CertificateExpiry("traffic", c.CertificateExpiry)
 	}
 	s.admin = &http.Server{
-		Handler: s.adminHandler(b), ErrorLog: quiet,
+		Handler: s.guardAdmin(s.adminHandler(b)), ErrorLog: quiet,
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10,
+	}
+	if web.tls != nil {
+		s.admin.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: web.tls.NextProtos, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return s.web.Load().tls, nil
+		}}
 	}
 	return s
 }
 
 // Start opens both listeners and serves until Stop. It returns when they are open, or with the first error.
 func (s *Server) Start() error {
+	if s.unstartable != nil {
+		return s.unstartable
+	}
 	var listen net.ListenConfig
 	traffic, err := listen.Listen(context.Background(), "tcp", s.config.Listen)
 	if err != nil {
@@ -109,7 +126,12 @@ func (s *Server) Start() error {
 		}
 		return s.traffic.Serve(guarded)
 	})
-	go s.serve(admin, func() error { return s.serveAdmin(admin) })
+	go s.serve(admin, func() error {
+		if s.admin.TLSConfig != nil {
+			return s.admin.ServeTLS(admin, "", "")
+		}
+		return s.admin.Serve(admin)
+	})
 	s.showAdminCertificate()
 	s.proxy.warnings.checkExposure()
 	s.proxy.metrics.Ready(s.ready())
@@ -145,7 +167,7 @@ func (s *Server) ReloadBy(load Load) { s.load = load }
 func (s *Server) Run(signals <-chan os.Signal) error {
 	s.watcher = newWatcher()
 	defer s.watcher.close()
-	s.watcher.follow(s.config.Files())
+	s.watcher.follow(filesOf(s.config, s.web.Load()))
 	s.watcher.seen = s.read
 	s.noticeRestart()
 	if err := s.Start(); err != nil {

@@ -212,18 +212,23 @@ func TestTLSToTheUpstream(t *testing.T) {
 		url      string
 		settings []string
 		status   int
+		logged   string
 	}{
-		{"its own authority", serve(), []string{"ENVGATE_UPSTREAM_CA_FILE=" + own.file(t)}, 200},
-		{"another authority", serve(), []string{"ENVGATE_UPSTREAM_CA_FILE=" + other.file(t)}, 502},
-		{"the system's authorities", serve(), nil, 502},
-		{"another name", serve("gateway.internal"), []string{"ENVGATE_UPSTREAM_CA_FILE=" + own.file(t)}, 502},
-		{"another name, as configured", serve("gateway.internal"), []string{"ENVGATE_UPSTREAM_CA_FILE=" + own.file(t), "ENVGATE_UPSTREAM_SERVER_NAME=gateway.internal"}, 200},
+		{"its own authority", serve(), []string{"ENVGATE_UPSTREAM_CA_FILE=" + own.file(t)}, 200, ""},
+		{"another authority", serve(), []string{"ENVGATE_UPSTREAM_CA_FILE=" + other.file(t)}, 502, "x509: certificate signed by unknown authority"},
+		{"the system's authorities", serve(), nil, 502, "x509: certificate signed by unknown authority"},
+		{"another name", serve("gateway.internal"), []string{"ENVGATE_UPSTREAM_CA_FILE=" + own.file(t)}, 502, "x509: "},
+		{"no TLS", "https" + strings.TrimPrefix(newRecorder(t, nil).URL, "http"), nil, 502, "does not look like a TLS handshake"},
+		{"another name, as configured", serve("gateway.internal"), []string{"ENVGATE_UPSTREAM_CA_FILE=" + own.file(t), "ENVGATE_UPSTREAM_SERVER_NAME=gateway.internal"}, 200, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := startSidecar(t, row.url, row.settings...)
 			res, body := s.get("/health")
 			if res.StatusCode != row.status || row.status == 502 && decodeProblem(t, body).Kind != "connect" {
 				t.Errorf("%d %s", res.StatusCode, body)
+			}
+			if !strings.Contains(s.logs.String(), row.logged) {
+				t.Errorf("the log doesn't say %q: %s", row.logged, s.logs)
 			}
 		})
 	}

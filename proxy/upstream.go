@@ -68,7 +68,11 @@ func dialer(c *authz.Config, current func() *authz.Config) func(context.Context)
 			settings.NextProtos = []string{"http/1.1"}
 			ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // the handshake, too
 			defer cancel()
-			return (&tls.Dialer{NetDialer: plain, Config: settings}).DialContext(ctx, "tcp", address)
+			conn, err := (&tls.Dialer{NetDialer: plain, Config: settings}).DialContext(ctx, "tcp", address)
+			if err != nil { // of the handshake, too: nothing was sent
+				return nil, &net.OpError{Op: "dial", Net: "tls", Err: err}
+			}
+			return conn, nil
 		}
 	}
 	return func(ctx context.Context) (net.Conn, error) { return plain.DialContext(ctx, "tcp", address) }
@@ -222,7 +226,7 @@ func (e *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
 	}
 	kind, status, detail := upstreamError(err)
 	e.p.metrics.UpstreamError(kind)
-	e.p.log.upstream(kind, e.r)
+	e.p.log.upstream(kind, err, e.r)
 	e.problem(status, problem{Title: http.StatusText(status), Detail: detail, Kind: kind})
 }
 
@@ -230,11 +234,10 @@ func (e *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
 func upstreamError(err error) (kind string, status int, detail string) {
 	var timeout net.Error
 	var op *net.OpError
-	var certificate *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return "timeout", http.StatusGatewayTimeout, "The gateway did not answer in time"
-	case errors.As(err, &op) && op.Op == "dial", errors.As(err, &certificate):
+	case errors.As(err, &op) && op.Op == "dial":
 		return "connect", http.StatusBadGateway, "The gateway can't be reached"
 	}
 	return "reset", http.StatusBadGateway, "The gateway broke off the connection"

@@ -1,18 +1,15 @@
 package proxy
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,15 +17,19 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/prometheus/exporter-toolkit/web"
+	"golang.org/x/time/rate"
 )
 
-// webConfig is what envgate itself has to know of the admin listener's web configuration, the file that every Prometheus
-// exporter takes (exporter-toolkit, docs/web-configuration.md). The toolkit reads it anew for each connection and request.
+// webConfig is what the web configuration of the admin listener says, the file that every Prometheus exporter takes
+// (exporter-toolkit, docs/web-configuration.md), with the files that it names. The toolkit itself would read it anew for each
+// connection and request, so that a broken one shut the listener, to the kubelet as well.
 type webConfig struct {
-	TLS *struct {
-		Certificate     string `yaml:"cert"`
-		CertificateFile string `yaml:"cert_file"`
-	} `yaml:"tls_server_config"`
+	tls     *tls.Config // nil: plain HTTP
+	expires time.Time   // the certificate
+	files   []string    // that it names
+	headers map[string]string
+	limiter *rate.Limiter // nil: none
+	asker   *passwords    // nil: no password is asked for
 }
 
 // CheckWebConfig tells what is wrong with the configuration of the admin listener, in one line.
@@ -41,9 +42,10 @@ func CheckWebConfig(c *authz.Config) error {
 // is none be, or what stands where a path belongs.
 var quoted = regexp.MustCompile("`[^`]*`|\"[^\"]*\"|\\bfield \\S{24,} not found|-----BEGIN .*")
 
-func readWebConfig(path string) (w webConfig, err error) {
+// readWebConfig reads a web configuration as a whole; without a path it is an empty one.
+func readWebConfig(path string) (w *webConfig, err error) {
 	if path == "" {
-		return w, nil
+		return &webConfig{}, nil
 	}
 	defer func() {
 		if err != nil {
@@ -51,75 +53,106 @@ func readWebConfig(path string) (w webConfig, err error) {
 		}
 	}()
 	if is, err := os.Stat(path); err == nil && !is.Mode().IsRegular() && !is.IsDir() { // a pipe would hold up who opens it
-		return w, errors.New("not a regular file")
+		return nil, errors.New("not a regular file")
 	}
 	if err := web.Validate(path); err != nil {
 		var missing *os.PathError
 		if errors.As(err, &missing) && missing.Path == path {
-			return w, missing.Err
+			return nil, missing.Err
 		}
-		return w, errors.New(authz.Redact(quoted.ReplaceAllString(strings.Join(strings.Fields(err.Error()), " "), "[redacted]")))
+		return nil, withoutText(err)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return w, errors.Unwrap(err)
+		return nil, errors.Unwrap(err)
 	}
-	if yaml.Unmarshal(text, &w) != nil {
-		return w, errors.New("not YAML") // which the toolkit would have said
+	c := &web.Config{TLSConfig: web.TLSConfig{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13}, HTTPConfig: web.HTTPConfig{HTTP2: true}} // as the toolkit presets them
+	if err := yaml.Unmarshal(text, c); err != nil {
+		return nil, errors.New("not YAML") // which the toolkit would have said
+	}
+	c.TLSConfig.SetDirectory(filepath.Dir(path))
+	w = &webConfig{headers: c.HTTPConfig.Header, asker: newPasswords(c.Users)}
+	if r := c.RateLimiterConfig; r.Interval != 0 {
+		w.limiter = rate.NewLimiter(rate.Every(r.Interval), r.Burst)
+	}
+	for _, file := range []string{c.TLSConfig.TLSCertPath, c.TLSConfig.TLSKeyPath, c.TLSConfig.ClientCAs} {
+		if file != "" {
+			w.files = append(w.files, file)
+		}
+	}
+	if c.TLSConfig.IsEnabled() {
+		if err := w.takeTLS(c); err != nil {
+			return nil, withoutText(err)
+		}
 	}
 	return w, nil
 }
 
-// secure tells whether the admin listener serves TLS.
-func (w webConfig) secure() bool { return w.TLS != nil }
-
-// expiry is when the certificate expires, read from a file beside path; ok is false without one.
-func (w webConfig) expiry(path string) (at time.Time, ok bool) {
-	if !w.secure() {
-		return at, false
-	}
-	text := []byte(w.TLS.Certificate)
-	if file := w.TLS.CertificateFile; file != "" {
-		if !filepath.IsAbs(file) {
-			file = filepath.Join(filepath.Dir(path), file)
-		}
-		text, _ = os.ReadFile(file)
-	}
-	block, _ := pem.Decode(text)
-	if block == nil {
-		return at, false
-	}
-	leaf, err := x509.ParseCertificate(block.Bytes)
+// takeTLS keeps the certificate as it is now.
+func (w *webConfig) takeTLS(c *web.Config) error {
+	settings, err := web.ConfigToTLSConfig(&c.TLSConfig)
 	if err != nil {
-		return at, false
+		return err
 	}
-	return leaf.NotAfter, true
+	pair, err := settings.GetCertificate(nil)
+	if err != nil {
+		return err
+	}
+	settings.Certificates, settings.GetCertificate = []tls.Certificate{*pair}, nil
+	settings.NextProtos = []string{"http/1.1"}
+	if c.HTTPConfig.HTTP2 {
+		settings.NextProtos = []string{"h2", "http/1.1"}
+	}
+	leaf, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return err
+	}
+	w.tls, w.expires = settings, leaf.NotAfter
+	return nil
 }
+
+func withoutText(err error) error {
+	return errors.New(authz.Redact(quoted.ReplaceAllString(strings.Join(strings.Fields(err.Error()), " "), "[redacted]")))
+}
+
+// renewed reads the configuration anew. TLS stays on or off: a listener is one or the other.
+func (w *webConfig) renewed(path string) (*webConfig, error) {
+	now, err := readWebConfig(path)
+	if err == nil && (now.tls == nil) != (w.tls == nil) {
+		err = fmt.Errorf("ENVGATE_WEB_CONFIG_FILE (--web.config.file): %q: tls_server_config: turned %s: it takes a restart", authz.PrintablePath(path),
+			map[bool]string{true: "on", false: "off"}[now.tls != nil])
+	}
+	return now, err
+}
+
+// filesOf lists the files that a configuration was read from, those of the web configuration among them.
+func filesOf(c *authz.Config, w *webConfig) []string { return slices.Concat(c.Files(), w.files) }
 
 // showAdminCertificate moves the gauge of the admin listener's certificate, and warns of one that has expired.
 func (s *Server) showAdminCertificate() {
-	path := s.config.WebConfigFile
-	if w, err := readWebConfig(path); err == nil {
-		if at, ok := w.expiry(path); ok {
-			s.proxy.metrics.CertificateExpiry("admin", at)
-			s.proxy.warnings.expired("admin", at)
-		}
+	if w := s.web.Load(); w.tls != nil {
+		s.proxy.metrics.CertificateExpiry("admin", w.expires)
+		s.proxy.warnings.expired("admin", w.expires)
 	}
 }
 
-// serveAdmin serves the admin listener, under the web configuration where there is one.
-func (s *Server) serveAdmin(l net.Listener) error {
-	path := s.config.WebConfigFile
-	if path == "" {
-		return s.admin.Serve(l)
-	}
-	open := s.admin.Handler
-	s.admin.BaseContext = func(net.Listener) context.Context {
-		// Called before the first connection, when the toolkit has put its handler, which asks for a password, before ours.
-		s.admin.Handler = podPaths(open, s.admin.Handler)
-		return context.Background()
-	}
-	return web.Serve(l, s.admin, &web.FlagConfig{WebConfigFile: &path}, slog.New(slog.DiscardHandler)) // a broken file is told by the reload
+// guardAdmin is the admin listener's handler under the web configuration in force.
+func (s *Server) guardAdmin(open http.Handler) http.Handler {
+	return podPaths(open, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w := s.web.Load()
+		for name, value := range w.headers {
+			rw.Header().Set(name, value)
+		}
+		switch {
+		case w.limiter != nil && !w.limiter.Allow():
+			http.Error(rw, http.StatusText(http.StatusTooManyRequests), http.StatusTooManyRequests)
+		case w.asker != nil && !w.asker.know(r):
+			rw.Header().Set("WWW-Authenticate", "Basic")
+			http.Error(rw, http.StatusText(http.StatusUnauthorized), http.StatusUnauthorized)
+		default:
+			open.ServeHTTP(rw, r)
+		}
+	}))
 }
 
 // podPaths lets the pod itself and its kubelet in without a password: health is one word, /drain answers to loopback
@@ -131,15 +164,4 @@ func podPaths(open, guarded http.Handler) http.Handler {
 	}
 	mux.Handle("/", guarded)
 	return mux
-}
-
-// adminClient asks the admin listener of the same pod. The certificate is not verified: it is for the name by which others
-// call, and whoever listens on this pod's loopback in envgate's place holds the pod already.
-func adminClient(w webConfig) (scheme string, client *http.Client) {
-	transport := &http.Transport{DisableKeepAlives: true} // and no HTTP_PROXY
-	if !w.secure() {
-		return "http", &http.Client{Transport: transport}
-	}
-	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}
-	return "https", &http.Client{Transport: transport}
 }

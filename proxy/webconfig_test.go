@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -129,11 +131,79 @@ func TestTheWebConfigurationIsReloaded(t *testing.T) {
 	eventually(t, "the second password", func() bool { return code("second") == 200 && code("first") == 401 })
 	write(t, file, "basic_auth_users: {operator: `no hash`}\nunknown: 1\n")
 	eventually(t, "an error", func() bool { return strings.Contains(s.logs.String(), "not reloaded") })
-	if code("second") == 200 {
-		t.Error("a broken file lets someone in")
+	if code("second") != 200 || code("first") != 401 || code("") != 401 {
+		t.Error("a broken file changes what is in force")
 	}
-	if status, _ := s.adminAs("http", "GET", "/readyz", "", nil); status != 200 {
-		t.Errorf("health depends on it: %d", status)
+}
+
+// Whatever becomes of the files of an admin listener with TLS, it goes on as it was, and health with it, until all of them are good.
+func TestABrokenWebConfigurationChangesNothing(t *testing.T) {
+	first, second := newAuthority(t), newAuthority(t)
+	folder := t.TempDir()
+	file, certificate := filepath.Join(folder, "web.yaml"), filepath.Join(folder, "tls.crt")
+	good := "tls_server_config: {cert_file: tls.crt, key_file: tls.key}\n" + users("first")
+	first.pair(t, folder, &x509.Certificate{})
+	write(t, file, good)
+	s := newSidecar(t, "http://127.0.0.1:1", "ENVGATE_WEB_CONFIG_FILE="+file)
+	s.run(t, func() (*authz.Config, error) { return authz.Parse(authz.Source{Environ: s.environ}) })
+	scrape := func(by *authority) (code int, text string) {
+		return s.adminAs("https", "GET", "/metrics", "first", &tls.Config{RootCAs: by.pool()})
+	}
+	remove := func(file string) {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, row := range []struct {
+		name    string
+		change  func()
+		message string
+	}{
+		{"no YAML", func() { write(t, file, "basic_auth_users: [\n") }, "yaml: "},
+		{"no file", func() { remove(file) }, "no such file or directory"},
+		{"TLS turned off", func() { write(t, file, users("first")) }, "tls_server_config: turned off: it takes a restart"},
+		{"no certificate", func() { write(t, file, good); remove(certificate) }, "failed to read cert_file"},
+		{"a certificate that is none", func() { write(t, certificate, "x") }, "failed to load X509KeyPair"},
+	} {
+		row.change()
+		eventually(t, row.name+": "+row.message, func() bool { return strings.Contains(s.logs.String(), row.message) })
+		if code, text := scrape(first); code != 200 || !strings.Contains(text, "envgate_last_reload_successful 0\n") {
+			t.Errorf("%s: not as it was, or not told: %d", row.name, code)
+		}
+		asked := *s.config
+		asked.AdminListen = s.admin
+		if err := Healthcheck(&asked, false); err != nil {
+			t.Errorf("%s: %v", row.name, err)
+		}
+	}
+	second.pair(t, folder, &x509.Certificate{})
+	eventually(t, "the second certificate", func() bool {
+		code, _ := scrape(second)
+		former, _ := scrape(first)
+		return code == 200 && former == 0
+	})
+}
+
+// A password that was right is hashed once; another user's, and a wrong one, never pass by that.
+func TestPasswordsThatAreKnown(t *testing.T) {
+	p := newPasswords(map[string]string{"operator": hashes["first"], "other": hashes["second"]})
+	for range 2 {
+		for _, row := range []struct {
+			user, password string
+			known          bool
+		}{
+			{"operator", "first", true}, {"other", "second", true}, {"operator", "second", false}, {"other", "first", false},
+			{"nobody", "first", false}, {"", "", false}, {"nobody", "fakepassword", false},
+		} {
+			r := &http.Request{Header: http.Header{}}
+			r.SetBasicAuth(row.user, row.password)
+			if p.know(r) != row.known {
+				t.Errorf("%s with %s: want %t", row.user, row.password, row.known)
+			}
+		}
+	}
+	if p.know(&http.Request{Header: http.Header{}}) {
+		t.Error("no password is known")
 	}
 }
 
@@ -181,4 +251,56 @@ func TestTheWebConfigurationKeepsItsSecrets(t *testing.T) {
 			t.Errorf("the log holds %q", secret)
 		}
 	}
+}
+
+// What else a web configuration may say is in force, too.
+func TestWhatAWebConfigurationMaySay(t *testing.T) {
+	own, folder := newAuthority(t), t.TempDir()
+	own.pair(t, folder, &x509.Certificate{})
+	write(t, filepath.Join(folder, "ca.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.certificate.Raw})))
+	trust, old := &tls.Config{RootCAs: own.pool()}, &tls.Config{RootCAs: own.pool(), MaxVersion: tls.VersionTLS12}
+	client := &tls.Config{RootCAs: own.pool(), Certificates: []tls.Certificate{own.client(t)}}
+	const pair = "cert_file: tls.crt, key_file: tls.key"
+	for _, row := range []struct {
+		name, text, scheme string
+		settings           *tls.Config
+		statuses           []int
+		header, value      string
+	}{
+		{"a header", "http_server_config: {headers: {X-Frame-Options: deny}}", "http", nil, []int{200, 200}, "X-Frame-Options", "deny"},
+		{"a rate", "rate_limit: {interval: 1h, burst: 2}", "http", nil, []int{200, 200, 429}, "", ""},
+		{"HTTP/2", "tls_server_config: {" + pair + "}", "https", trust, []int{200}, "Protocol", "HTTP/2.0"},
+		{"no HTTP/2", "tls_server_config: {" + pair + "}\nhttp_server_config: {http2: false}", "https", trust, []int{200}, "Protocol", "HTTP/1.1"},
+		{"TLS 1.2", "tls_server_config: {" + pair + "}", "https", old, []int{200}, "", ""},
+		{"a newer one wanted", "tls_server_config: {" + pair + ", min_version: TLS13}", "https", old, []int{0}, "", ""},
+		{"a cipher wanted", "tls_server_config: {" + pair + ", cipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256], max_version: TLS12}", "https", trust, []int{200}, "Cipher", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"},
+		{"a client's certificate wanted", "tls_server_config: {" + pair + ", client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert}", "https", trust, []int{0}, "", ""},
+		{"and shown", "tls_server_config: {" + pair + ", client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert}", "https", client, []int{200}, "", ""},
+		{"of another name", "tls_server_config: {" + pair + ", client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: [other]}", "https", client, []int{0}, "", ""},
+	} {
+		file := filepath.Join(folder, "web.yaml")
+		write(t, file, row.text+"\n")
+		s := startSidecar(t, "http://127.0.0.1:1", "ENVGATE_WEB_CONFIG_FILE="+file)
+		for n, want := range row.statuses {
+			got, header := s.scrape(row.scheme, row.settings)
+			if got != want || header.Get(row.header) != row.value {
+				t.Errorf("%s: request %d: %d %v, want %d", row.name, n, got, header, want)
+			}
+		}
+	}
+}
+
+// scrape gives the answer's status and header, with its protocol and cipher as two more of them.
+func (s *sidecar) scrape(scheme string, settings *tls.Config) (int, http.Header) {
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: settings.Clone(), ForceAttemptHTTP2: true, DisableKeepAlives: true}}
+	res, err := client.Get(scheme + "://" + s.admin + "/metrics")
+	if err != nil {
+		return 0, http.Header{}
+	}
+	res.Body.Close()
+	res.Header.Set("Protocol", res.Proto)
+	if res.TLS != nil {
+		res.Header.Set("Cipher", tls.CipherSuiteName(res.TLS.CipherSuite))
+	}
+	return res.StatusCode, res.Header
 }
