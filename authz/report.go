@@ -59,6 +59,9 @@ func (c *Config) tokenSources() (list []string) {
 	if c.AuthHeader != "Authorization" {
 		list = append(list, "header Authorization, where a Bearer token verifies under a key of the gateway: it can only refuse")
 	}
+	if len(c.Policy.Tokens.Cookies)+len(c.Policy.Tokens.Query) == 0 {
+		list = append(list, "no cookie and no query parameter: the policy has no tokens, and a gateway that reads some there gets them unjudged")
+	}
 	for _, name := range c.Policy.Tokens.Cookies {
 		list = append(list, "cookie "+name)
 	}
