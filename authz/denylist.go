@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"strconv"
-	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -106,24 +105,24 @@ func (l *DenyList) add(line []byte) error {
 	if !utf8.Valid(line) {
 		return errors.New("not UTF-8: " + deniedSyntax)
 	}
-	kind, rest := cutBlank(string(line))
+	kind, rest := cutBlank(line)
 	value, rest, err := deniedValue(rest)
 	switch {
-	case kind != "jti" && kind != "sub":
+	case string(kind) != "jti" && string(kind) != "sub":
 		return fmt.Errorf("%s: %s", quoted(kind), deniedSyntax)
 	case err != nil:
 		return err
-	case kind == "jti" && isComment(rest):
+	case string(kind) == "jti" && isComment(rest):
 		l.ids = append(l.ids, digestOf(value))
 		return nil
-	case kind == "jti":
+	case string(kind) == "jti":
 		return fmt.Errorf("%s behind the value: %s", quoted(rest), deniedSyntax)
 	}
 	word, rest := cutBlank(rest)
 	when, rest := cutBlank(rest)
 	before, ok := deniedTime(when)
 	switch {
-	case word != "before":
+	case string(word) != "before":
 		return fmt.Errorf("%s behind the value: %s", quoted(word), deniedSyntax)
 	case !ok:
 		return fmt.Errorf("%s is no time: %s", quoted(when), deniedSyntax)
@@ -134,60 +133,63 @@ func (l *DenyList) add(line []byte) error {
 	return nil
 }
 
-func isComment(s string) bool { return s == "" || s[0] == '#' }
+func isComment(s []byte) bool { return len(s) == 0 || s[0] == '#' }
 
 // cutBlank cuts at the first run of blanks.
-func cutBlank(s string) (word, rest string) {
-	i := strings.IndexAny(s, " \t")
+func cutBlank(s []byte) (word, rest []byte) {
+	i := bytes.IndexAny(s, " \t")
 	if i < 0 {
-		return s, ""
+		return s, nil
 	}
-	return s[:i], strings.TrimLeft(s[i:], " \t")
+	return s[:i], bytes.TrimLeft(s[i:], " \t")
 }
 
 // deniedValue reads a plain value or a JSON string, and what is behind it.
-func deniedValue(s string) (value, rest string, err error) {
-	if strings.HasPrefix(s, `"`) {
-		d := json.NewDecoder(strings.NewReader(s))
-		if d.Decode(&value) != nil {
-			return "", "", fmt.Errorf("%s is no JSON string: %s", quoted(s), deniedSyntax)
+func deniedValue(s []byte) (value, rest []byte, err error) {
+	if bytes.HasPrefix(s, []byte(`"`)) {
+		d := json.NewDecoder(bytes.NewReader(s))
+		var text string
+		if d.Decode(&text) != nil {
+			return nil, nil, fmt.Errorf("%s is no JSON string: %s", quoted(s), deniedSyntax)
 		}
-		rest = s[d.InputOffset():]
-		if rest != "" && rest[0] != ' ' && rest[0] != '\t' {
-			return "", "", fmt.Errorf("%s behind the value: %s", quoted(rest), deniedSyntax)
+		value, rest = []byte(text), s[d.InputOffset():]
+		if len(rest) > 0 && rest[0] != ' ' && rest[0] != '\t' {
+			return nil, nil, fmt.Errorf("%s behind the value: %s", quoted(rest), deniedSyntax)
 		}
-		rest = strings.TrimLeft(rest, " \t")
+		rest = bytes.TrimLeft(rest, " \t")
 	} else {
 		value, rest = cutBlank(s)
-		if strings.ContainsFunc(value, func(r rune) bool { return r == '"' || !unicode.IsPrint(r) }) {
-			return "", "", fmt.Errorf("%s holds a quote or an unprintable character: want it as a JSON string", quoted(value))
+		if bytes.ContainsFunc(value, func(r rune) bool { return r == '"' || !unicode.IsPrint(r) }) {
+			return nil, nil, fmt.Errorf("%s holds a quote or an unprintable character: want it as a JSON string", quoted(value))
 		}
 	}
 	switch {
-	case value == "":
-		return "", "", errors.New("no value: " + deniedSyntax)
+	case len(value) == 0:
+		return nil, nil, errors.New("no value: " + deniedSyntax)
 	case tokenLike(value):
-		return "", "", errors.New("the value looks like a token: want its jti or sub")
+		return nil, nil, errors.New("the value looks like a token: want its jti or sub")
 	}
 	return value, rest, nil
 }
 
 // deniedTime reads seconds since 1970, from 1 to the year 9999, or RFC 3339.
-func deniedTime(s string) (seconds float64, ok bool) {
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+func deniedTime(s []byte) (seconds float64, ok bool) {
+	if n, err := strconv.ParseInt(string(s), 10, 64); err == nil {
 		return float64(n), n > 0 && n <= 253402300799 && s[0] != '+'
 	}
-	t, err := time.Parse(time.RFC3339, s)
+	t, err := time.Parse(time.RFC3339, string(s))
 	return float64(t.Unix()) + float64(t.Nanosecond())/1e9, err == nil && t.Unix() > 0
 }
 
 // tokenLike recognises what may be a token: it must not be shown, and is no jti.
-func tokenLike(s string) bool { return strings.Contains(s, "eyJ") && strings.Contains(s, ".") }
+func tokenLike(s []byte) bool {
+	return bytes.Contains(s, []byte("eyJ")) && bytes.IndexByte(s, '.') >= 0
+}
 
 // quoted is text of the file as an error may show it: cut, printable, and nothing of a token.
-func quoted(s string) string {
-	if strings.Contains(s, "eyJ") {
+func quoted(s []byte) string {
+	if bytes.Contains(s, []byte("eyJ")) {
 		return redacted
 	}
-	return `"` + Printable(s) + `"`
+	return `"` + Printable(string(s)) + `"`
 }

@@ -28,7 +28,7 @@ type deniedSubject struct {
 	before  float64
 }
 
-func digestOf(text string) digest {
+func digestOf[Text ~string | ~[]byte](text Text) digest {
 	var b [128]byte // on the stack
 	sum := sha256.Sum256(append(b[:0], text...))
 	return digest{binary.BigEndian.Uint64(sum[:8]), binary.BigEndian.Uint64(sum[8:16])}
@@ -87,6 +87,13 @@ func (l *DenyList) Size() (ids, subjects int) {
 
 // DenyList is the one in force; nil without any.
 func (c *Config) DenyList() *DenyList { return c.denied }
+
+// Settings is the same without the deny-list, for whoever keeps a configuration beyond the next one: a former list takes memory.
+func (c *Config) Settings() *Config {
+	settings := *c
+	settings.denied = nil
+	return &settings
+}
 
 // Denied says how much is on a deny-list.
 type Denied struct {

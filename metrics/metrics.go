@@ -189,7 +189,7 @@ func (m *Metrics) preset() {
 	for _, result := range []string{"success", "failure"} {
 		m.reloads.WithLabelValues(result)
 	}
-	m.Denied(c.DenyList().Size())
+	m.Denied(0, 0)
 	for _, limit := range limits {
 		m.limited.WithLabelValues(limit)
 	}

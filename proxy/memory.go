@@ -6,11 +6,24 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+
+	"envgate/authz"
 )
 
 // cgroupLimits are where the kernel says how much memory a container may use, below its root: version 2 and 1 (Linux,
 // Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst).
 var cgroupLimits = []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}
+
+// releaseList gives back what reading a deny-list took, and a former one: the collector would keep twice of what is in use, for
+// as long as nothing else needs it.
+func releaseList(lists ...*authz.DenyList) {
+	for _, l := range lists {
+		if ids, subjects := l.Size(); ids+subjects > 0 {
+			debug.FreeOSMemory()
+			return
+		}
+	}
+}
 
 // LimitMemory lets the garbage collector know the container's memory limit, in bytes: it works harder near nine tenths of it,
 // where the kernel would end the process at the whole. GOMEMLIMIT wins. root is / but for tests. It returns the limit in force,

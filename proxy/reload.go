@@ -24,7 +24,8 @@ func (s *Server) reload() {
 		return
 	}
 	s.noticeRestart()
-	c.Adopt(s.proxy.config(), s.gateway.certain(time.Now()))
+	former := s.proxy.config()
+	c.Adopt(former, s.gateway.certain(time.Now()))
 	s.web.Store(web)
 	s.watcher.follow(filesOf(c, web))
 	s.keepers.keep(c)
@@ -40,6 +41,7 @@ func (s *Server) reload() {
 	s.showAdminCertificate()
 	s.proxy.metrics.Reloaded(true)
 	s.proxy.metrics.Ready(s.ready())
+	releaseList(former.DenyList(), c.DenyList())
 	s.log.Info("reloaded", "files", len(filesOf(c, web)))
 }
 

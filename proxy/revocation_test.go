@@ -3,7 +3,9 @@ package proxy
 import (
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -45,6 +47,26 @@ func TestTheDenyListIsReloaded(t *testing.T) {
 	expect("the former list stays in force", 401, "120001")
 	write(t, file, "# nobody\n")
 	expect("accepted again", 200, "0")
+}
+
+// A list that a reload replaced takes no memory any more, the first one neither.
+func TestAFormerDenyListGoes(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "denied")
+	write(t, file, "jti first\n")
+	s, _ := startReloading(t, "http://127.0.0.1:1", "ENVGATE_DENY_LIST="+file)
+	s.config = nil // the test's own
+	var gone atomic.Int32
+	for n := range 3 {
+		runtime.AddCleanup(s.proxy.config().DenyList(), func(int) { gone.Add(1) }, n)
+		write(t, file, fmt.Sprintf("jti next\njti %d\n", n))
+		eventually(t, "the reload", func() bool {
+			return s.value(`envgate_reloads_total{result="success"}`) == fmt.Sprint(n+1)
+		})
+	}
+	eventually(t, "three lists are gone", func() bool {
+		runtime.GC()
+		return gone.Load() == 3
+	})
 }
 
 func TestRevokedTokensAreReportedInReportMode(t *testing.T) {

@@ -54,10 +54,11 @@ const (
 
 // NewServer returns the sidecar for one configuration. Nothing listens yet.
 func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
-	m := metrics.New(c, b)
+	m := metrics.New(c.Settings(), b)
 	m.Keys(c.Issuer, c.KeyCount())
+	m.Denied(c.DenyList().Size())
 	s := &Server{
-		config: c, proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{}),
+		config: c.Settings(), proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{}),
 		prints: &fingerprints{metrics: m, known: map[[sha256.Size]byte]string{}},
 	}
 	web, err := readWebConfig(c.WebConfigFile)
@@ -138,6 +139,7 @@ func (s *Server) Start() error {
 	s.prints.show(s.config)
 	s.log.Info("listening", "address", traffic.Addr().String(), "admin", admin.Addr().String(),
 		"upstream", s.config.Upstream.String(), "environment", s.config.Environment, "mode", s.config.Mode, "environment_rule", s.config.Rule)
+	releaseList(s.proxy.config().DenyList())
 	releasePages()
 	return nil
 }
