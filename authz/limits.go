@@ -16,6 +16,7 @@ type Limits struct {
 	MaxHeaderBytes           int
 	MaxHeaders               int // lines
 	MaxBodyBytes             int64
+	BodyTimeout              time.Duration
 	UpstreamResponseTimeout  time.Duration
 	RefusalsPerMinute        int // of one client address
 }
@@ -59,5 +60,6 @@ var (
 	maxHeaderBytes           = limit(4<<10, 16<<20, func(c *Config, n int64) { c.MaxHeaderBytes = int(n) })
 	maxBodyBytes             = limit(1, math.MaxInt64, func(c *Config, n int64) { c.MaxBodyBytes = n })
 	refusalsPerMinute        = count(func(c *Config) *int { return &c.RefusalsPerMinute })
+	bodyTimeout              = duration(0, 24*time.Hour, func(c *Config) *time.Duration { return &c.BodyTimeout })
 	upstreamResponseTimeout  = duration(0, 24*time.Hour, func(c *Config) *time.Duration { return &c.UpstreamResponseTimeout })
 )

@@ -8,11 +8,12 @@ const (
 	LimitHeaders               = "headers"
 	LimitHeaderBytes           = "header_bytes"
 	LimitBodyBytes             = "body_bytes"
+	LimitBodyTime              = "body_time"
 	LimitRefusals              = "refusals"
 )
 
 var limits = []string{
-	LimitConnections, LimitConnectionsPerAddress, LimitRequests, LimitHeaders, LimitHeaderBytes, LimitBodyBytes, LimitRefusals,
+	LimitConnections, LimitConnectionsPerAddress, LimitRequests, LimitHeaders, LimitHeaderBytes, LimitBodyBytes, LimitBodyTime, LimitRefusals,
 }
 
 // Limited counts what was over a limit, one of the above.

@@ -64,6 +64,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e := &exchange{p: p, rules: p.rules.Load(), w: w, r: r, started: time.Now()}
 	p.metrics.InFlight(1)
 	defer p.metrics.InFlight(-1)
+	if r.ContentLength != 0 {
+		e.body = watchBody(e)
+		defer e.body.end()
+	}
 
 	defer p.limits.leave()
 	over := p.limits.enter(r, &e.decision)
@@ -90,6 +94,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		e.forward()
 	}
+}
+
+// sending tells whether the client is still sending its body: net/http would wait for up to 256 KiB of it before it answers,
+// unless the connection ends behind the answer. A short one is waited for here, for a moment, so that it doesn't.
+func (e *exchange) sending(within time.Duration) bool {
+	return e.r.ProtoMajor == 1 && e.body != nil && !e.body.isRead(within)
 }
 
 // last tells whether the answer must be the last on its connection: while draining, and behind a chunked request. One with

@@ -119,10 +119,9 @@ func (e *exchange) sendToLogin() {
 	e.w.WriteHeader(status)
 }
 
-// closeUnread ends the connection behind an answer that doesn't wait for the request's body: net/http would read up to
-// 256 KiB of it first, for as long as the client likes.
+// closeUnread ends the connection behind an answer that doesn't wait for the request's body.
 func (e *exchange) closeUnread(h http.Header) {
-	if e.last() || e.r.ContentLength != 0 && e.r.ProtoMajor == 1 {
+	if e.last() || e.sending(0) {
 		h.Set("Connection", "close")
 	}
 }

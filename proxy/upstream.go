@@ -11,7 +11,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"envgate/authz"
@@ -110,10 +109,9 @@ type exchange struct {
 	started  time.Time
 	sent     time.Time
 	received time.Time
+	body     *requestBody // nil without one
 
-	badBody      atomic.Bool // the client's body could not be read
 	proxy        httputil.ReverseProxy
-	longBody     atomic.Bool // the client's body is over the limit
 	status       int
 	source       string
 	streamClosed func()
@@ -150,9 +148,7 @@ func (e *exchange) rewrite(pr *httputil.ProxyRequest) {
 	if e.rules.guard.Issuance(e.r.Method, e.r.URL.Path) != nil {
 		out.Header["Accept-Encoding"] = []string{"identity"} // its answer is read
 	}
-	if e.r.ContentLength != 0 && out.Body != nil {
-		e.watchBody(out)
-	}
+	e.passTrailers(out)
 }
 
 func setHeader(h http.Header, name string, values []string) {
@@ -198,7 +194,7 @@ func (e *exchange) modifyResponse(res *http.Response) error {
 	if a, ok := res.Body.(*roundTrip); ok && a.arrived(res.ContentLength) {
 		e.proxy.FlushInterval = 0 // it needs no timer for parts
 	}
-	if res.StatusCode != http.StatusSwitchingProtocols && e.last() {
+	if res.StatusCode != http.StatusSwitchingProtocols && (e.last() || e.sending(sendingMayOutlast)) {
 		res.Header.Set("Connection", "close")
 	}
 	e.answered(res.StatusCode, metrics.FromUpstream, took)
@@ -213,15 +209,13 @@ func (e *exchange) answered(status int, source string, took time.Duration) {
 
 // fail answers when the upstream did not.
 func (e *exchange) fail(_ http.ResponseWriter, _ *http.Request, err error) {
-	switch {
-	case e.r.Context().Err() != nil:
+	why := e.body.failure()
+	if e.r.Context().Err() != nil && why != bodyLate { // for which net/http ends the context, too
 		e.p.metrics.ClientCanceled()
 		panic(http.ErrAbortHandler) // nobody is there to read an answer
-	case e.longBody.Load():
-		e.problem(http.StatusRequestEntityTooLarge, problem{Title: "Request Entity Too Large", Detail: bodyTooLarge, Reason: authz.Limited})
-		return
-	case e.badBody.Load():
-		e.problem(http.StatusBadRequest, problem{Title: "Bad Request", Detail: "The request body can't be read"})
+	}
+	if why != nil {
+		e.problem(why.status, why.p)
 		return
 	}
 	kind, status, detail := upstreamError(err)
