@@ -74,7 +74,11 @@ func (l *DenyList) denies(t *claims) bool {
 	if l == nil {
 		return false
 	}
-	return t.hasID && l.deniesID(t.id) || t.subject != "" && t.issuedAt < l.deniedBefore(t.subject)
+	if t.hasID && l.deniesID(t.id) {
+		return true
+	}
+	before := l.deniedBefore(t.subject)
+	return before > 0 && t.issuedAt < before // an iat may lie before 1970
 }
 
 // Size returns how many jtis and how many subjects are denied.

@@ -50,7 +50,10 @@ func TestRevocation(t *testing.T) {
 		{"issued after a time in seconds", fmt.Sprintf(`"sub":"bob","iat":%d`, after+1), None},
 		{"without iat it was issued before", `"sub":"bob"`, Revoked},
 		{"with iat 0, too", `"sub":"bob","iat":0`, Revoked},
+		{"issued before 1970", `"sub":"bob","iat":-5`, Revoked},
 		{"another sub", `"sub":"carol"`, None},
+		{"another sub, issued before 1970", `"sub":"carol","iat":-5`, None},
+		{"no sub, issued before 1970", `"iat":-5`, None},
 		{"a good sub with a listed jti", `"sub":"carol","jti":"a-1"`, Revoked},
 	}
 	g := newGuard(t, denying(t, list))
