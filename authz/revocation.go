@@ -119,14 +119,13 @@ func (l *DenyList) finding(t *claims) string {
 		return "jti is on the deny-list"
 	}
 	before := l.deniedBefore(t.subject)
-	if t.subject == "" || before == 0 {
+	if before == 0 {
 		return "neither jti nor sub is on the deny-list"
 	}
 	return "sub is on the deny-list before " + when(before, true) + ", iat is " + when(t.issuedAt, t.issuedAt != 0)
 }
 
 func denyList(c *Config, path string) error {
-	c.DenyListPath = path
 	if path == "" {
 		return nil
 	}
@@ -139,6 +138,6 @@ func denyList(c *Config, path string) error {
 		return errors.Unwrap(err)
 	}
 	defer func() { _ = f.Close() }()
-	c.denied, err = readDenyList(f)
+	c.denied, err = readDenyList(f, maxDenied)
 	return err
 }
