@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,26 +99,54 @@ func run(ctx context.Context, w io.Writer, files []string, jobs int, again strin
 		mutants = slices.DeleteFunc(mutants, func(m *mutant) bool { return !bytes.Contains(former, []byte("SURVIVED "+m.String())) })
 		maps.DeleteFunc(known, func(name, _ string) bool { return !bytes.Contains(former, []byte("SURVIVED "+name)) })
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var alive []*mutant
-	each(mutants, jobs, func(m *mutant) bool { return m.reached && survives(ctx, work, m) }, func(m *mutant, survived bool) {
+	each(mutants, jobs, func(m *mutant) bool { return m.reached && survives(ctx, cancel, work, m) }, func(m *mutant, survived bool) {
 		if survived || !m.reached {
 			alive = append(alive, m)
 		}
 	})
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	return report(w, mutants, alive, known)
 }
 
-// survives tells whether all tests pass with a mutant. One that hangs is noticed.
-func survives(ctx context.Context, work string, m *mutant) bool {
-	for _, s := range suites {
-		if _, err := s.test(ctx, work, m.number); err != nil {
-			return false
+// survives tells whether all tests pass with a mutant. What the later suites alone notice, they must notice twice: they wait
+// for each other's timers, and draw many cases. Of one that hangs, the first suite says nothing: the machine may be busy.
+func survives(ctx context.Context, stop context.CancelCauseFunc, work string, m *mutant) bool {
+	for i, s := range suites {
+		for times := 0; ; times++ {
+			out, err := s.test(ctx, work, m.number)
+			if _, ran := err.(*exec.ExitError); err != nil && !ran { //nolint:errorlint // nothing wraps it
+				stop(err)
+				return true
+			}
+			m.by = noticedBy(out)
+			hangs := strings.HasPrefix(m.by, timedOut)
+			if err == nil || hangs && i == 0 {
+				break
+			}
+			if i == 0 || times == 1 {
+				return false
+			}
 		}
 	}
 	return true
+}
+
+const timedOut = "panic: test timed out"
+
+var failure = regexp.MustCompile(`(?m)^(?: *--- FAIL: (\S+)|(panic: .*|fatal error: .*|goleak: .*))`)
+
+// noticedBy is the first test that failed, or else what ended them all.
+func noticedBy(out []byte) string {
+	found := failure.FindSubmatch(out)
+	if found == nil {
+		return ""
+	}
+	return string(found[1]) + string(found[2])
 }
 
 // each calls a function for all mutants, some at once, and then another one in their order.
