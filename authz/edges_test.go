@@ -272,6 +272,11 @@ func TestDenyListAtTheEdges(t *testing.T) {
 	if ids != 2 || subjects != 1 || err != nil {
 		t.Errorf("%d, %d, %v", ids, subjects, err)
 	}
+	for _, text := range []string{"jti a\njti b\n", "sub a\nsub b\n", "jti a\nsub b\n"} {
+		if _, _, err := countDenied(strings.NewReader(text), 1); err == nil || err.Error() != "line 2: want at most 1 entries" {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
 }
 
 // grown is a file that is another one when it is read again.
@@ -413,6 +418,9 @@ func TestWhatGoesOnAtTheEdges(t *testing.T) {
 	}
 	if s := fmt.Sprintf("%v %s", Credentials{Cookie: []string{good}}, Credentials{AuthHeader: []string{good}}); strings.Contains(s, good) || !strings.Contains(s, credential) {
 		t.Errorf("printed %q", s)
+	}
+	if s := fmt.Sprintf("%v", newGuard(t).c.keys); s != redacted {
+		t.Errorf("keys are printed as %q", s)
 	}
 }
 
