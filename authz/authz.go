@@ -140,7 +140,7 @@ func (g *Guard) decide(r *http.Request, open bool, f *candidates, d *Decision) {
 	case f.scheme == schemeBearer || f.accepted:
 		reason = None
 	case f.scheme == schemeBasic && g.basic(r.URL.Path) && !WebSocket(r.Header):
-		d.Outcome = Public
+		d.Outcome, f.basic = Public, true
 		f.failed = slices.DeleteFunc(f.failed, func(r Reason) bool { return r == UnsupportedScheme })
 		return
 	case cookie.Reason != "":

@@ -18,6 +18,7 @@ type candidates struct {
 	upright []piece // the values of Authorization, where the auth header is another one
 
 	accepted   bool   // some cookie or query token is accepted
+	basic      bool   // a lone Basic header goes on
 	failing    Reason // the first failing token outside of the cookies
 	failDetail string
 	cookie     []Verdict // by index of the policy's cookie names: the last failing one
@@ -190,7 +191,7 @@ func (f *candidates) bound(g *Guard, d *Decision) bool {
 	}
 	for i := range d.Tokens {
 		v := &d.Tokens[i]
-		if v.Reason == None && (v.Unbound || v.Foreign || v.Environment != g.c.Environment) {
+		if v.Reason == None && (v.Foreign || v.Environment != g.c.Environment) { // foreign: a number that reads as the name
 			return false
 		}
 	}
@@ -214,14 +215,13 @@ func (f *candidates) forward(g *Guard, r *http.Request, d *Decision) {
 		d.Removed = f.failed
 	}
 	out := &d.Forward
-	basic := f.scheme == schemeBasic && d.Outcome == Public && g.basic(r.URL.Path) && d.Route == "protected"
 	switch {
 	case f.scheme == schemeBearer && f.bearer.Reason == None && (!report || f.bearer.again):
 		out.AuthHeader = r.Header[g.c.AuthHeader]
-		if token, canonical := strings.CutPrefix(out.AuthHeader[0], "Bearer "); !canonical || token != f.bearer.forward {
+		if token, _ := strings.CutPrefix(out.AuthHeader[0], "Bearer "); token != f.bearer.forward { // without the prefix it is all of the value
 			out.AuthHeader = []string{"Bearer " + f.bearer.forward}
 		}
-	case report || basic:
+	case report || f.basic:
 		out.AuthHeader = r.Header[g.c.AuthHeader]
 	}
 	for _, p := range f.upright {
@@ -242,7 +242,7 @@ func (f *candidates) forward(g *Guard, r *http.Request, d *Decision) {
 		}
 		if !edited(line) {
 			out.Cookie = append(out.Cookie, r.Header["Cookie"][i])
-		} else if s, ok := joinPieces(line, ";"); ok && strings.Trim(s, " ;") != "" {
+		} else if s := joinPieces(line, ";"); strings.Trim(s, " ;") != "" {
 			out.Cookie = append(out.Cookie, s)
 		}
 	}
@@ -253,7 +253,7 @@ func (f *candidates) forward(g *Guard, r *http.Request, d *Decision) {
 		}
 	}
 	if edited(f.query) {
-		out.RawQuery, _ = joinPieces(f.query, "&")
+		out.RawQuery = joinPieces(f.query, "&")
 	}
 }
 

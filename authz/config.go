@@ -76,7 +76,6 @@ type Config struct {
 	Translate     Translate
 	AcceptBaseKey bool
 
-	DenyListPath        string
 	MaxTokenBytes       int
 	VerdictCacheBytes   int
 	TrustedProxies      []netip.Prefix
@@ -289,6 +288,7 @@ func (c *Config) combine(raw map[string]string, set map[string]bool) (problems [
 		keys, err := newKeySet(c)
 		if err != nil {
 			bad("%w", err)
+			break
 		}
 		c.keys = keys
 		if !symmetric(c.Algorithm) {

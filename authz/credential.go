@@ -133,9 +133,6 @@ func isToken(s string) bool {
 // queryPieces cuts a raw query at every & (never at ;) and marks the pieces whose decoded name is name.
 // Escapes that don't decode are kept as they are, as the gateway's parser does.
 func queryPieces(raw string, names []string) []piece {
-	if raw == "" || len(names) == 0 {
-		return nil
-	}
 	pieces := make([]piece, 0, 1+strings.Count(raw, "&"))
 	for part := range strings.SplitSeq(raw, "&") {
 		p := piece{raw: part, plain: true}
@@ -172,8 +169,8 @@ func unescapeLeniently(s string) string {
 	return b.String()
 }
 
-// joinPieces puts the kept pieces together again; ok is false when nothing is left. Untouched text stays as it was.
-func joinPieces(pieces []piece, sep string) (string, bool) {
+// joinPieces puts the kept pieces together again. Untouched text stays as it was.
+func joinPieces(pieces []piece, sep string) string {
 	var b strings.Builder
 	kept := 0
 	for i, p := range pieces {
@@ -192,5 +189,5 @@ func joinPieces(pieces []piece, sep string) (string, bool) {
 		b.WriteString(raw)
 		kept++
 	}
-	return b.String(), kept > 0
+	return b.String()
 }

@@ -1,11 +1,14 @@
 package authz
 
 import (
+	"encoding/base64"
 	"slices"
 	"strings"
 	"testing"
 
 	"envgate/authz/attacktest"
+
+	"github.com/golang-jwt/jwt/v5"
 )
 
 // "Which credential counts": what is decided, what goes on and what is taken off, byte for byte. forward is the auth
@@ -157,6 +160,10 @@ func TestLenientSignatures(t *testing.T) {
 	token := sign(t, `{@base,"env":"staging"}`)
 	dot := strings.LastIndexByte(token, '.')
 	head, s := token[:dot+1], token[dot+1:]
+	empty, err := jwt.SigningMethodHS256.Sign("", []byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct{ name, token string }{
 		{"as signed", head + s},
 		{"padded", head + s + "="},
@@ -168,6 +175,7 @@ func TestLenientSignatures(t *testing.T) {
 		{"padding at the start", head + "=" + s},
 		{"foreign characters", head + s[:9] + "!$ " + s[9:]},
 		{"the other alphabet", head + strings.NewReplacer("-", "+", "_", "/").Replace(s)},
+		{"of an empty text", "." + base64.RawURLEncoding.EncodeToString(empty)},
 		{"bytes beyond ASCII", head + "\xa0" + s + "\x85"},
 	}
 	for _, tt := range tests {
@@ -185,6 +193,18 @@ func TestLenientSignatures(t *testing.T) {
 	}
 }
 
+// So is one under a public key.
+func TestOtherAuthHeaderUnderAPublicKey(t *testing.T) {
+	g := newGuard(t, "AUTH_HEADER_NAME=X-Mcp-Auth", "JWT_ALGORITHM=RS256", "JWT_PUBLIC_KEY_PATH="+publicFile(t, "RSA"))
+	how := signing{method: jwt.SigningMethodRS256, key: testKeys()["RSA"]}
+	for env, want := range map[string]string{"production": "accepted", "staging": "environment"} {
+		line := "GET /tools | X-Mcp-Auth: Bearer " + sign(t, `{@base,"env":"production"}`, how) + " | Authorization: Bearer " + sign(t, `{@base,"env":"`+env+`"}`, how)
+		if d := g.Check(request(t, line)); said(d) != want {
+			t.Errorf("%s beside a good one: %s, want %s", env, said(d), want)
+		}
+	}
+}
+
 func TestBasicPaths(t *testing.T) {
 	tests := []struct {
 		name, request, want, forward, removed string
@@ -193,6 +213,7 @@ func TestBasicPaths(t *testing.T) {
 		{"a lone Basic header passes", "GET /docs | Authorization: Basic YTpi", "public", "Basic YTpi", "", false},
 		{"in any case", "GET /docs | Authorization: bASIC YTpi", "public", "bASIC YTpi", "", false},
 		{"a failing cookie beside it is removed", "GET /docs | Authorization: Basic YTpi | Cookie: jwt_token={foreign}", "public", "Basic YTpi", "environment", false},
+		{"beside an accepted cookie it is removed", "GET /docs | Authorization: Basic YTpi | Cookie: jwt_token={good}", "accepted", "jwt_token={good}", "unsupported_scheme", false},
 		{"nothing is refused and offers Basic", "GET /docs", "no_token", "", "", true},
 		{"a foreign token is refused", "GET /docs | Authorization: Bearer {foreign}", "environment", "", "", true},
 		{"Basic twice is refused", "GET /docs | Authorization: Basic YTpi | Authorization: Basic YTpi", "ambiguous_credential", "", "", true},
@@ -216,6 +237,10 @@ func TestBasicPaths(t *testing.T) {
 	rooted := newGuard(t, "ENVGATE_POLICY=testdata/policies/with-basic.yaml", "APP_ROOT_PATH=/gw")
 	if d := rooted.Check(request(t, "GET /gw/docs | Authorization: Basic YTpi")); d.Outcome != Public {
 		t.Errorf("below the root path: %s", said(d))
+	}
+	rooted.c.Policy.LoginPage = ""
+	if d := rooted.Check(request(t, "GET /gw/tools | Accept: text/html")); d.Outcome != Refused || d.LoginPage != "" {
+		t.Errorf("where the policy has no login page: %s, %q", said(d), d.LoginPage)
 	}
 }
 

@@ -30,8 +30,8 @@ const deniedSyntax = "want jti VALUE, or sub VALUE before TIME, in seconds since
 //
 // A value with blanks, quotes, control or invisible characters is written as a JSON string. It reads twice, the first
 // time to count lines, so that memory is taken once and of the right size; the text itself is never held.
-func readDenyList(f io.ReadSeeker) (*DenyList, error) {
-	ids, subjects, err := countDenied(f)
+func readDenyList(f io.ReadSeeker, most int) (*DenyList, error) {
+	ids, subjects, err := countDenied(f, most)
 	if err != nil {
 		return nil, err
 	}
@@ -42,11 +42,11 @@ func readDenyList(f io.ReadSeeker) (*DenyList, error) {
 	number := 0
 	err = eachLine(f, func(line []byte) error {
 		number++
-		if len(l.ids)+len(l.subjects) > maxDenied {
-			return fmt.Errorf("line %d: want at most %d entries", number, maxDenied)
-		}
 		if err := l.add(line); err != nil {
 			return fmt.Errorf("line %d: %w", number, err)
+		}
+		if len(l.ids)+len(l.subjects) > most { // more than were counted: the file grows
+			return fmt.Errorf("line %d: want at most %d entries", number, most)
 		}
 		return nil
 	})
@@ -58,7 +58,7 @@ func readDenyList(f io.ReadSeeker) (*DenyList, error) {
 }
 
 // countDenied counts the lines of each kind, wrong ones among them, up to the bound.
-func countDenied(f io.Reader) (ids, subjects int, err error) {
+func countDenied(f io.Reader, most int) (ids, subjects int, err error) {
 	number := 0
 	err = eachLine(f, func(line []byte) error {
 		number++
@@ -68,8 +68,8 @@ func countDenied(f io.Reader) (ids, subjects int, err error) {
 		case bytes.HasPrefix(line, []byte("sub")):
 			subjects++
 		}
-		if ids+subjects > maxDenied {
-			return fmt.Errorf("line %d: want at most %d entries", number, maxDenied)
+		if ids+subjects > most {
+			return fmt.Errorf("line %d: want at most %d entries", number, most)
 		}
 		return nil
 	})

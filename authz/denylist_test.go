@@ -34,7 +34,7 @@ func TestBrokenDenyLists(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if l, err := readDenyList(strings.NewReader(tt.text)); err == nil || err.Error() != tt.want || l != nil {
+			if l, err := readDenyList(strings.NewReader(tt.text), maxDenied); err == nil || err.Error() != tt.want || l != nil {
 				t.Errorf("got %v\nwant %s", err, tt.want)
 			}
 		})
@@ -47,7 +47,7 @@ func FuzzDenyList(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		l, err := readDenyList(strings.NewReader(text))
+		l, err := readDenyList(strings.NewReader(text), maxDenied)
 		if err != nil {
 			if strings.ContainsAny(err.Error(), "\n\r") || !strings.HasPrefix(err.Error(), "line ") || strings.Contains(err.Error(), "eyJ") || len(err.Error()) > 250 {
 				t.Errorf("a message that is none: %q", err)
@@ -74,7 +74,7 @@ func FuzzDenyList(f *testing.F) {
 		if ids, subjects := l.Size(); ids+subjects > entries || (entries > 0) != (ids+subjects > 0) {
 			t.Errorf("%d jtis and %d subjects of %d lines", ids, subjects, entries)
 		}
-		if more, err := readDenyList(strings.NewReader(text + "\njti the-last")); err != nil || !more.deniesID("the-last") {
+		if more, err := readDenyList(strings.NewReader(text+"\njti the-last"), maxDenied); err != nil || !more.deniesID("the-last") {
 			t.Errorf("with one more line: %v", err)
 		}
 	})

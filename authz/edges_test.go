@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"envgate/authz/attacktest"
 	"envgate/authz/jwks"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -79,12 +80,27 @@ func TestRoutesAtTheEdges(t *testing.T) {
 			t.Errorf("%s %s: public %t", row.method, row.path, public)
 		}
 	}
+	for served := range 2 {
+		p := &Policy{ProtectedResource: &ProtectedResource{Path: "/mcp", ServedByGateway: served == 1}}
+		if _, public := newRoutes(p, "").public("GET", wellKnownResource+"/mcp", wellKnownResource+"/mcp"); public != p.ProtectedResource.ServedByGateway {
+			t.Errorf("the metadata that the gateway serves: %t, public: %t", p.ProtectedResource.ServedByGateway, public)
+		}
+	}
 	for raw, want := range map[string]bool{
 		"/": true, "/a": true, "/a/": true, "/a/b": true, "": false, "a": false, "//": false, "/a//b": false, "/a//": false, "/.": false, "/..": false, "/a/./b": false, "/...": true, "/.a": true, "/a;b": false, `/a\b`: false,
 		"/%20": true, "/a%20b%20": true, "/%20.": true, "/%": false, "/%2": false, "/%zz": false, "/%1f": false, "/%7f": false, "/%7e": false, "/%80": true, "/%2f": false, "/%5C": false, "/%2e": false, "/%3B": false, "/%2d": false, "/%5f": false, "/%41": false, "/%25": false, "/%00": false,
 	} {
 		if canonicalPath(raw) != want {
 			t.Errorf("%q: canonical %t", raw, !want)
+		}
+	}
+}
+
+// What is judged of an absolute form is its path, where it has the two slashes of one (RFC 9112, section 3.2.2).
+func TestAbsoluteFormsAtTheEdges(t *testing.T) {
+	for target, want := range map[string]string{"http://h/tools": "accepted", "http:///tools": "accepted", "http:/tools": "bad_path", "http:tools": "bad_path"} {
+		if d := newGuard(t).Check(request(t, "GET "+target+" | Authorization: Bearer {good}")); said(d) != want {
+			t.Errorf("%s: %s, want %s", target, said(d), want)
 		}
 	}
 }
@@ -105,6 +121,8 @@ func TestTokensAreReadInOneWay(t *testing.T) {
 	g := newGuard(t)
 	good := sign(t, `{@base,"env":"production"}`)
 	parts := strings.Split(good, ".")
+	claims := claimsOf(t, good)
+	whole := base64.RawURLEncoding.EncodeToString([]byte(claims + repeat(" ", 2-(len(claims)+2)%3))) // four characters for three bytes
 	for _, row := range []struct {
 		name, token string
 		reason      Reason
@@ -124,6 +142,9 @@ func TestTokensAreReadInOneWay(t *testing.T) {
 		{"a line end within", signed(t, parts[0], parts[1][:8]+"\n"+parts[1][8:]), Malformed},
 		{"one character more", good + "A", Signature},
 		{"two characters more: base64 of no length", good + "AA", Malformed},
+		{"a foreign character behind a payload of whole groups", signed(t, parts[0], whole+"!"), Malformed},
+		{"padding behind such a payload", signed(t, parts[0], whole+"="), Malformed},
+		{"such a payload as it is", signed(t, parts[0], whole), None},
 		{"no dots", strings.ReplaceAll(good, ".", ""), Malformed},
 		{"one dot", parts[0] + "." + parts[1], Malformed},
 		{"a dot alone", ".", Malformed},
@@ -198,6 +219,35 @@ func TestAQuickHashDecidesNothing(t *testing.T) {
 	}
 }
 
+// What is remembered holds from its first moment on, and takes the last byte.
+func TestTheCacheAtTheEdges(t *testing.T) {
+	sized := func(size int) *remembered {
+		return &remembered{verdict: Verdict{Detail: repeat("d", size-500)}, after: 5, until: 10}
+	}
+	cache := NewCache(1000 * cacheShards)
+	for now, want := range map[float64]bool{4.9: false, 5: true, 9.9: true, 10: false} {
+		cache.put(cacheKey{}, "a", sized(1000))
+		if _, found := cache.get(cacheKey{}, "a", now); found != want {
+			t.Errorf("at %g: %t", now, found)
+		}
+	}
+	for _, row := range []struct{ first, second, left, evicted int }{
+		{500, 500, 1000, 0}, {500, 501, 501, 1}, {1000, 1000, 1000, 1}, {600, 1001, 600, 0},
+	} {
+		cache := NewCache(1000 * cacheShards)
+		cache.put(cacheKey{quick: 0}, "a", sized(row.first))
+		cache.put(cacheKey{quick: cacheShards}, "b", sized(row.second))
+		if got, s := cache.Size(), cache.Stats(); got != row.left || int(s.Evictions) != row.evicted {
+			t.Errorf("%+v: %d bytes, %d evicted", row, got, s.Evictions)
+		}
+	}
+	cache = NewCache(1 << 20)
+	cache.put(cacheKey{}, "a", &remembered{verdict: Verdict{Detail: "d", Environment: "ee", Subject: "sss", ID: "iiii", forward: "fffff"}})
+	if got := cache.Size(); got != 500+1+2+3+4+5 {
+		t.Errorf("%d bytes of one entry", got)
+	}
+}
+
 func TestDenyListAtTheEdges(t *testing.T) {
 	for _, row := range []struct {
 		line string
@@ -218,9 +268,84 @@ func TestDenyListAtTheEdges(t *testing.T) {
 	if err := l.add([]byte("sub a before 2026-01-01T00:00:00.5Z")); err != nil || l.deniedBefore("a") != float64(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Unix())+0.5 {
 		t.Errorf("%v, %v", err, l.deniedBefore("a"))
 	}
-	ids, subjects, err := countDenied(strings.NewReader("jti a\nsub b before 1\njti c\n# x\n"))
+	ids, subjects, err := countDenied(strings.NewReader("jti a\nsub b before 1\njti c\n# x\n"), 3)
 	if ids != 2 || subjects != 1 || err != nil {
 		t.Errorf("%d, %d, %v", ids, subjects, err)
+	}
+	for _, text := range []string{"jti a\njti b\n", "sub a\nsub b\n", "jti a\nsub b\n"} {
+		if _, _, err := countDenied(strings.NewReader(text), 1); err == nil || err.Error() != "line 2: want at most 1 entries" {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// grown is a file that is another one when it is read again.
+type grown struct {
+	*strings.Reader
+	then string
+}
+
+func (g *grown) Seek(int64, int) (int64, error) { g.Reset(g.then); return 0, nil }
+
+// So many entries fit, and not one more, whether it is there at once or comes while the list is read.
+func TestDenyListsAreBounded(t *testing.T) {
+	for _, row := range []struct {
+		text, then string
+		want       string
+	}{
+		{"jti a\nsub b before 1\n# x\n", "", ""},
+		{"jti a\n# x\nsub b before 1\nsub c before 1\n", "", "line 4: want at most 2 entries"},
+		{"sub a before 1\nsub b before 1\nsub c before 1\n", "", "line 3: want at most 2 entries"},
+		{"jti a\n", "jti a\nsub b before 1\n# x\n", ""},
+		{"jti a\n", "jti a\n# x\nsub b before 1\nsub c before 1\n", "line 4: want at most 2 entries"},
+		{"jti a\n", "jti a\njti b\njti c\n", "line 3: want at most 2 entries"},
+	} {
+		if row.then == "" {
+			row.then = row.text
+		}
+		l, err := readDenyList(&grown{strings.NewReader(row.text), row.then}, 2)
+		if row.want == "" && (err != nil || len(l.ids)+len(l.subjects) != 2) || row.want != "" && (err == nil || err.Error() != row.want) {
+			t.Errorf("%q, then %q: %v", row.text, row.then, err)
+		}
+	}
+}
+
+func TestDenyListFindings(t *testing.T) {
+	l, err := readDenyList(strings.NewReader("jti a\nsub bob before 1906542000\n"), maxDenied)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const neither = "neither jti nor sub is on the deny-list"
+	for _, row := range []struct {
+		list   *DenyList
+		claims claims
+		want   string
+	}{
+		{nil, claims{id: "a", hasID: true}, "no ENVGATE_DENY_LIST"}, {l, claims{id: "a", hasID: true}, "jti is on the deny-list"},
+		{l, claims{}, neither}, {l, claims{id: "a"}, neither}, {l, claims{id: "b", hasID: true}, neither}, {l, claims{subject: "carol", issuedAt: 5}, neither},
+		{l, claims{subject: "bob"}, "sub is on the deny-list before 2030-06-01T11:00:00Z, iat is absent"}, {l, claims{subject: "bob", issuedAt: 5}, "sub is on the deny-list before 2030-06-01T11:00:00Z, iat is 1970-01-01T00:00:05Z"},
+	} {
+		if got := row.list.finding(&row.claims); got != row.want {
+			t.Errorf("%+v: %s, want %s", row.claims, got, row.want)
+		}
+	}
+}
+
+// Where several tokens must be accepted, what is reported is found of the first.
+func TestTheFirstFindingIsReported(t *testing.T) {
+	for _, row := range []struct {
+		line string
+		want Reason
+	}{
+		{"GET /ws?token={foreign} | X-Mcp-Auth: Bearer {envless}", NoEnvironment},
+		{"GET /ws?token={envless} | X-Mcp-Auth: Bearer {foreign}", Environment},
+		{"GET /tools | Authorization: Bearer {foreign} | Cookie: jwt_token={envless}", Environment},
+		{"GET /tools | Authorization: Bearer {envless} | Cookie: jwt_token={foreign}", NoEnvironment},
+	} {
+		g := newGuard(t, "AUTH_HEADER_NAME=X-Mcp-Auth", "ENVGATE_ENVIRONMENT_RULE=report", "ENVGATE_MISSING_ENVIRONMENT=deny")
+		if d := g.Check(request(t, row.line)); d.Outcome != Reported || d.Reason != row.want {
+			t.Errorf("%s: %s, want %s", row.line, said(d), row.want)
+		}
 	}
 }
 
@@ -255,12 +380,9 @@ func TestWhatIsBoundAtTheEdges(t *testing.T) {
 	}{
 		{"", "Authorization: Bearer {good}", true}, {"", "Authorization: Bearer {envless}", false}, {"", "Cookie: jwt_token={envless}; access_token={good}", false},
 		{"ENVGATE_ENVIRONMENT_RULE=report", "Authorization: Bearer {foreign}", false}, {"ENVGATE_ENVIRONMENT_RULE=report", "Authorization: Bearer {good}", true},
+		{"ENVGATE_ENVIRONMENT_RULE=off ENVIRONMENT=7", "Authorization: Bearer " + sign(t, `{@base,"env":"7"}`), true}, {"ENVGATE_ENVIRONMENT_RULE=off ENVIRONMENT=7", "Authorization: Bearer " + sign(t, `{@base,"env":7}`), false},
 	} {
-		settings := []string{}
-		if row.settings != "" {
-			settings = append(settings, row.settings)
-		}
-		if d := newGuard(t, settings...).Check(request(t, "GET /tools | "+row.line)); d.Bound != row.bound {
+		if d := newGuard(t, strings.Fields(row.settings)...).Check(request(t, "GET /tools | "+row.line)); d.Bound != row.bound {
 			t.Errorf("%s %s: bound %t", row.settings, row.line, d.Bound)
 		}
 	}
@@ -277,6 +399,15 @@ func TestWhatGoesOnAtTheEdges(t *testing.T) {
 			t.Errorf("%q: %q", row.value[:8], got)
 		}
 	}
+	d := newGuard(t, "ENVGATE_MODE=report", "ENVGATE_ADDITIONAL_SECRET_KEY="+attacktest.Additional).Check(request(t, "GET /tools | Authorization: Bearer {extra}"))
+	if got := d.Forward.AuthHeader; len(got) != 1 || got[0] != "Bearer "+good {
+		t.Errorf("in report mode, too, the gateway gets what it knows: %s", said(d))
+	}
+	spaced := request(t, "GET /tools | Authorization: Bearer {good}")
+	spaced.Header["Cookie"] = []string{" a=1; jwt_token=bad"}
+	if got := newGuard(t).Check(spaced).Forward.Cookie; len(got) != 1 || got[0] != " a=1" {
+		t.Errorf("a blank at the start: %q", got)
+	}
 	for _, row := range []struct{ line, want string }{
 		{"jwt_token=bad", ""}, {"jwt_token=bad; a=1", "a=1"}, {"a=1; jwt_token=bad", "a=1"}, {"a=1; jwt_token=bad; b=2", "a=1; b=2"}, {"jwt_token=bad; ; ", ""}, {"jwt_token=bad;", ""},
 	} {
@@ -287,6 +418,9 @@ func TestWhatGoesOnAtTheEdges(t *testing.T) {
 	}
 	if s := fmt.Sprintf("%v %s", Credentials{Cookie: []string{good}}, Credentials{AuthHeader: []string{good}}); strings.Contains(s, good) || !strings.Contains(s, credential) {
 		t.Errorf("printed %q", s)
+	}
+	if s := fmt.Sprintf("%v", newGuard(t).c.keys); s != redacted {
+		t.Errorf("keys are printed as %q", s)
 	}
 }
 

@@ -113,14 +113,15 @@ func (k *keySet) maker(p *parsed) any {
 		if secret, ok := k.keys[i].gateway.([]byte); ok {
 			verify = secret
 		}
-		if k.keys[i].gateway != nil && k.method.Verify(p.signed, p.signature, verify) == nil {
+		if k.method.Verify(p.signed, p.signature, verify) == nil {
 			return k.keys[i].gateway
 		}
 	}
 	return nil
 }
 
-// withEnvironment writes the claims with env: in the place of a null, or as the last member. Every other byte stays.
+// withEnvironment writes the claims with env: in the place of a null, or as the last member, behind iss at least. Every other
+// byte stays.
 func withEnvironment(text []byte, claims object, environment string) []byte {
 	value := []byte(`"` + environment + `"`) // a name needs no escapes
 	if null := claims.get("env"); null != nil {
@@ -128,11 +129,7 @@ func withEnvironment(text []byte, claims object, environment string) []byte {
 		return bytes.Join([][]byte{text[:at], value, text[at+len(null):]}, nil)
 	}
 	at := bytes.LastIndexByte(text, '}')
-	member := []byte(`,"env":`)
-	if len(claims) == 0 {
-		member = member[1:]
-	}
-	return bytes.Join([][]byte{text[:at], member, value, text[at:]}, nil)
+	return bytes.Join([][]byte{text[:at], []byte(`,"env":`), value, text[at:]}, nil)
 }
 
 // offset is where a part that shares its memory lies in a text.

@@ -43,6 +43,8 @@ func TestEmbed(t *testing.T) {
 		{"of an identity provider", external, true, NotOurs},
 		{"unsigned", strings.Join(strings.Split(good, ".")[:2], ".") + ".", true, NotOurs},
 		{"of another algorithm", sign(t, `{@base}`, signing{method: jwt.SigningMethodHS512}), true, NotOurs},
+		{"of another algorithm than its header says", sign(t, `{@base}`, signing{header: `{"alg":"HS512"}`}), true, NotOurs},
+		{"with a claim of a wrong type", sign(t, `{"iss":"mcpgateway","exp":"soon"}`), true, NotOurs},
 		{"opaque", "d41d8cd98f00b204e9800998ecf8427e", true, NotOurs},
 		{"empty", "", true, NotOurs},
 		{"with crit", sign(t, `{@base}`, signing{header: `{"alg":"HS256","crit":["b64"]}`}), true, NotOurs},
@@ -62,6 +64,29 @@ func TestEmbed(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestWhichAnswersHandOutTokens(t *testing.T) {
+	for line, want := range map[string]bool{"POST /auth/login": true, "GET /auth/login": false, "POST /auth/login/": false, "POST /tokens/a": true, "POST /gw/auth/login": true, "POST /tools": false} {
+		method, path, _ := strings.Cut(line, " ")
+		if got := newGuard(t, embedding, "APP_ROOT_PATH=/gw").Issuance(method, path); (got != nil) != want {
+			t.Errorf("%s: %v", line, got)
+		}
+	}
+	if got := newGuard(t).Issuance("POST", "/auth/login"); got != nil {
+		t.Errorf("nothing is embedded, but %v", got)
+	}
+}
+
+func TestAnEmbeddedTokenMayBeAsLongAsIsAccepted(t *testing.T) {
+	g, token := newGuard(t, embedding), sign(t, `{@base}`)
+	again, _ := g.Embed(token, true)
+	for most, want := range map[int]Embedding{len(again): Embedded, len(again) - 1: TooLong, len(token): TooLong, len(token) - 1: NotOurs} {
+		g.c.MaxTokenBytes = most
+		if _, what := g.Embed(token, true); what != want {
+			t.Errorf("%d bytes of at most %d: %s, want %s", len(again), most, what, want)
+		}
 	}
 }
 
@@ -157,9 +182,11 @@ func TestEmbeddingWithAKeyPair(t *testing.T) {
 	if err := os.WriteFile(other, issuertest.New(t, "ES256").PrivatePEM(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Parse(Source{Environ: append(attacktest.Environ(), embedding, "JWT_ALGORITHM=ES256", "JWT_PUBLIC_KEY_PATH="+public, "JWT_PRIVATE_KEY_PATH="+other)})
-	if err == nil || !strings.HasSuffix(err.Error(), "is not the private key of JWT_PUBLIC_KEY_PATH") {
-		t.Errorf("got %v", err)
+	for path, message := range map[string]string{other: "is not the private key of JWT_PUBLIC_KEY_PATH", "/nowhere/at.all": "no such file or directory"} {
+		_, err := Parse(Source{Environ: append(attacktest.Environ(), embedding, "JWT_ALGORITHM=ES256", "JWT_PUBLIC_KEY_PATH="+public, "JWT_PRIVATE_KEY_PATH="+path)})
+		if err == nil || !strings.HasSuffix(err.Error(), message) {
+			t.Errorf("got %v, want %s", err, message)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -188,6 +189,46 @@ func TestRotationsOfKeysWithoutAnID(t *testing.T) {
 	}
 }
 
+// What is no signature under any key is refused without a look at the issuer's keys.
+func TestASignatureThatIsNoneCausesNoFetch(t *testing.T) {
+	i := issuertest.New(t, "ES256")
+	g := trusting(t, policyOf(t, i))
+	token, before := i.SignAs(t, "", map[string]any{"aud": "gateway"}), i.Fetches()
+	if v := g.v.verify(token[:strings.LastIndexByte(token, '.')] + ".AB"); v.Reason != Signature || i.Fetches() != before {
+		t.Errorf("%s, %d fetches", v.Reason, i.Fetches()-before)
+	}
+}
+
+// A reload that finds another ca_file fetches the keys anew, over connections that trust it.
+func TestAReloadTrustsAnotherCAFile(t *testing.T) {
+	i := issuertest.New(t, "ES256")
+	policy := policyOf(t, i)
+	ca, err := os.ReadFile(i.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := trusting(t, policy).c
+	if !slices.Equal(before.Files(), []string{policy, i.CAFile}) {
+		t.Errorf("watches %q", before.Files())
+	}
+	for _, row := range []struct {
+		more string
+		kept bool
+	}{{"", true}, {string(ca), false}} {
+		if err := os.WriteFile(i.CAFile, append(ca, row.more...), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		now, err := Parse(Source{Environ: append(attacktest.Environ(), "ENVGATE_POLICY="+policy)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		now.Adopt(before, true)
+		if kept := now.Fetched()[i.URL] == before.Fetched()[i.URL]; kept != row.kept {
+			t.Errorf("%d bytes more: the key set is kept: %t", len(row.more), kept)
+		}
+	}
+}
+
 func TestAnIssuerWithoutKeys(t *testing.T) {
 	i := issuertest.New(t, "ES256")
 	i.Behave(issuertest.Broken)
@@ -237,6 +278,16 @@ func TestAnIssuerWithKeysFromFiles(t *testing.T) {
 	if v := g.v.verify(token); v.Reason != None {
 		t.Errorf("got %s", v.Reason)
 	}
+	named := sign(t, `{"iss":"files","aud":"gateway"}`, signing{header: `{"alg":"RS256","kid":"a"}`}) // an HMAC for a signature
+	if v := g.v.verify(named); v.Reason != Signature {
+		t.Errorf("a forgery that names a key, which has no name: %s", v.Reason)
+	}
+	if all := g.c.IssuerKeys(); len(all) != 1 || all[0].Issuer != "files" || all[0].Keys != 1 || all[0].Fetched.IsZero() {
+		t.Errorf("%+v", all)
+	}
+	if policy := g.c.PolicyName; !slices.Equal(g.c.Files(), []string{policy, good}) {
+		t.Errorf("watches %q", g.c.Files())
+	}
 	for key, message := range map[string]string{
 		other:             `issuers[0] files: public_keys: "` + Printable(other) + `": a key for none of RS256`,
 		"/nowhere/at.all": `issuers[0] files: public_keys: "/nowhere/at.all": no such file or directory`,
@@ -253,6 +304,26 @@ func TestAnIssuerThatIsTheGateways(t *testing.T) {
 	_, err := Parse(Source{Environ: append(attacktest.Environ(), "ENVGATE_POLICY="+policyOf(t, i), "JWT_ISSUER="+i.URL)})
 	if want := "issuers[0] " + Printable(i.URL) + ": is JWT_ISSUER, whose keys are settings: want another issuer"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+// A command fetches keys for what may be a token alone.
+func TestWhatKeysAreFetchedFor(t *testing.T) {
+	i := issuertest.New(t, "ES256")
+	good, wrong := i.Sign(t, nil), i.Sign(t, map[string]any{"nbf": "soon"})
+	for _, row := range []struct {
+		token         string
+		most, fetches int
+	}{{good, len(good), 1}, {good, len(good) - 1, 0}, {wrong, len(wrong), 0}} {
+		c, err := Parse(Source{Environ: append(attacktest.Environ(), "ENVGATE_POLICY="+policyOf(t, i))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.MaxTokenBytes = row.most
+		before := i.Fetches()
+		if err := New(c).Fetch(t.Context(), row.token); err != nil || i.Fetches() != before+row.fetches {
+			t.Errorf("%d bytes of at most %d: %v, %d fetches", len(row.token), row.most, err, i.Fetches()-before)
+		}
 	}
 }
 

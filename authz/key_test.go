@@ -339,6 +339,28 @@ func TestAdditionalPublicKeys(t *testing.T) {
 	}
 }
 
+// tries notes the keys that are tried, none of which verifies anything.
+type tries struct {
+	jwt.SigningMethod
+	keys []string
+}
+
+func (m *tries) Verify(_ string, _ []byte, key any) error {
+	m.keys = append(m.keys, key.(string))
+	return jwt.ErrSignatureInvalid
+}
+
+// The current key comes first, and then the one that a token names: each is tried once.
+func TestTheOrderOfKeys(t *testing.T) {
+	for kid, want := range map[string]string{"": "current one two three", "1": "current one two three", "3": "current three one two", "x": "current one two three"} {
+		m := &tries{}
+		k := &keySet{method: m, keys: []gatewayKey{{verify: "current"}, {id: "1", verify: "one"}, {id: "2", verify: "two"}, {id: "3", verify: "three"}}}
+		if by := k.find(&parsed{keyID: kid}); by != nil || strings.Join(m.keys, " ") != want {
+			t.Errorf("kid %q: %v, want %s", kid, m.keys, want)
+		}
+	}
+}
+
 // A file with several keys is refused: which of them would count is a guess. A certificate may bring those above it.
 func TestFilesWithSeveralKeys(t *testing.T) {
 	one, other := attacktest.PublicPEM(testKeys()["P-256"].Public()), attacktest.PublicPEM(testKeys()["P-384"].Public())

@@ -114,9 +114,6 @@ func (c *Config) baseKeyHint() string {
 
 // signs tells whether there is a private key.
 func (k *keySet) signs() bool {
-	if k == nil {
-		return false
-	}
 	_, private := k.keys[0].gateway.(crypto.Signer)
 	return private
 }
@@ -126,7 +123,7 @@ func (k *keySet) find(p *parsed) *gatewayKey {
 	for _, hinted := range []bool{true, false} {
 		for i := range k.keys {
 			key := &k.keys[i]
-			if (i == 0 || key.id != "" && key.id == p.keyID) == hinted && k.verifies(key, p) {
+			if (i == 0 || key.id == p.keyID) == hinted && k.verifies(key, p) {
 				return key
 			}
 		}

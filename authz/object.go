@@ -138,7 +138,7 @@ func skipValue(b []byte, i int) int {
 			i++
 			depth--
 		}
-		if depth == 0 || i < 0 {
+		if depth == 0 { // else a value must follow, which is not valid at -1
 			return i
 		}
 	}

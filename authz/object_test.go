@@ -1,14 +1,16 @@
 package authz
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 // Each text is read as encoding/json reads it, or refused as there. The property test and FuzzObject draw others.
 func TestObjectsAreReadAsEncodingJSONReadsThem(t *testing.T) {
 	for _, text := range []string{
-		``, ` `, `{`, `}`, `{}`, ` {} `, "\t\r\n{\t\r\n}\t\r\n", `{}}`, `{} x`, `{},`, `[]`, `"a"`, `1`, `null`, "{}\x00", "\v{}", "\xef\xbb\xbf{}",
+		``, ` `, `{`, `}`, `{}`, ` {} `, "\t\r\n{\t\r\n}\t\r\n", `{}}`, `{} x`, `{},`, `[]`, `"a"`, `1`, `null`, "{}\x00", "\v{}", `["a":1}`, `x"a":1}`, `"a":1}`, "\xef\xbb\xbf{}",
 		`{"a"`, `{"a":`, `{"a":1`, `{"a":1,`, `{"a":1,}`, `{,}`, `{,"a":1}`, `{"a":1,,"b":2}`, `{"a":1;"b":2}`, `{"a":1 "b":2}`, `{"a" 1}`, `{"a"=1}`, `{"a"::1}`, `{a:1}`, `{'a':1}`, `{1:1}`, `{null:1}`,
 		`{"a":1}x`, `{"a":1}}`, `{"a":1} `, `{ "a" : 1 , "b" : 2 }`, "{\n\"a\"\n:\n1\n,\n\"b\"\n:\n2\n}", `{"":1}`, `{"a":}`, `{:1}`, `{"a":1,"b"}`, `{"a":1,b:2}`, `{"a":1,"b":2,"c":3}`,
 		`{"a":true,"b":false,"c":null}`, `{"a":tru}`, `{"a":truex}`, `{"a":true x}`, `{"a":True}`, `{"a":fals}`, `{"a":falsE}`, `{"a":nul}`, `{"a":nulll}`, `{"a":n}`, `{"a":t`, `{"a":nan}`, `{"a":Infinity}`,
@@ -42,6 +44,21 @@ func TestObjectsAreReadAsEncodingJSONReadsThem(t *testing.T) {
 				agree(t, []byte(`{"a":`+open+"1,"+shut+"}"))
 			}
 		}
+	}
+}
+
+// The time that many names take doesn't grow with their square: an answer's body may be 1 MiB long.
+func TestManyNamesTakeLittleTime(t *testing.T) {
+	var text strings.Builder
+	for i := range 90_000 {
+		fmt.Fprintf(&text, `,"%x":0`, i)
+	}
+	started := time.Now()
+	if o, err := parseObject([]byte("{"+text.String()[1:]+"}"), nil); err != nil || len(o) != 90_000 {
+		t.Error(err)
+	}
+	if took := time.Since(started); took > 2*time.Second {
+		t.Errorf("took %s", took)
 	}
 }
 

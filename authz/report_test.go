@@ -30,6 +30,19 @@ func TestReportIsComplete(t *testing.T) {
 	hides(t, []string{text.String(), asJSON(r)})
 }
 
+func TestReportSaysHowManyAreDenied(t *testing.T) {
+	for list, want := range map[string]string{"": "", "ENVGATE_DENY_LIST=": "", denying(t, "jti a\nsub b before 1\njti c\n"): "Revoked by the deny-list: 2 jtis, 1 subjects\n"} {
+		r := NewReport(newGuard(t, list).Config())
+		var text strings.Builder
+		if err := r.Text(&text); err != nil {
+			t.Fatal(err)
+		}
+		if (r.Denied == nil) != (want == "") || !strings.Contains(text.String(), want) {
+			t.Errorf("%q: %v", want, r.Denied)
+		}
+	}
+}
+
 // What is embedded, translated and trusted is in the report, too.
 func TestReportSaysWhatIsSignedAgain(t *testing.T) {
 	c := newGuard(t, append(translating, "ENVGATE_ACCEPT_BASE_KEY=true")...).Config()

@@ -74,7 +74,11 @@ func (l *DenyList) denies(t *claims) bool {
 	if l == nil {
 		return false
 	}
-	return t.hasID && l.deniesID(t.id) || t.subject != "" && t.issuedAt < l.deniedBefore(t.subject)
+	if t.hasID && l.deniesID(t.id) {
+		return true
+	}
+	before := l.deniedBefore(t.subject)
+	return before > 0 && t.issuedAt < before // an iat may lie before 1970
 }
 
 // Size returns how many jtis and how many subjects are denied.
@@ -122,14 +126,13 @@ func (l *DenyList) finding(t *claims) string {
 		return "jti is on the deny-list"
 	}
 	before := l.deniedBefore(t.subject)
-	if t.subject == "" || before == 0 {
+	if before == 0 {
 		return "neither jti nor sub is on the deny-list"
 	}
 	return "sub is on the deny-list before " + when(before, true) + ", iat is " + when(t.issuedAt, t.issuedAt != 0)
 }
 
 func denyList(c *Config, path string) error {
-	c.DenyListPath = path
 	if path == "" {
 		return nil
 	}
@@ -142,6 +145,6 @@ func denyList(c *Config, path string) error {
 		return errors.Unwrap(err)
 	}
 	defer func() { _ = f.Close() }()
-	c.denied, err = readDenyList(f)
+	c.denied, err = readDenyList(f, maxDenied)
 	return err
 }

@@ -50,7 +50,10 @@ func TestRevocation(t *testing.T) {
 		{"issued after a time in seconds", fmt.Sprintf(`"sub":"bob","iat":%d`, after+1), None},
 		{"without iat it was issued before", `"sub":"bob"`, Revoked},
 		{"with iat 0, too", `"sub":"bob","iat":0`, Revoked},
+		{"issued before 1970", `"sub":"bob","iat":-5`, Revoked},
 		{"another sub", `"sub":"carol"`, None},
+		{"another sub, issued before 1970", `"sub":"carol","iat":-5`, None},
+		{"no sub, issued before 1970", `"iat":-5`, None},
 		{"a good sub with a listed jti", `"sub":"carol","jti":"a-1"`, Revoked},
 	}
 	g := newGuard(t, denying(t, list))
@@ -64,6 +67,23 @@ func TestRevocation(t *testing.T) {
 				t.Errorf("a forgery is %s, want signature", forged.Reason)
 			}
 		})
+	}
+}
+
+// A list is closed when it was read: a sidecar reads it anew for months.
+func TestADenyListIsClosed(t *testing.T) {
+	setting := denying(t, "jti a\n")
+	for range 5 {
+		newGuard(t, setting)
+	}
+	open, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil || len(open) == 0 {
+		t.Skip("no list of open files")
+	}
+	for _, fd := range open {
+		if path, err := os.Readlink(fd); err == nil && strings.HasSuffix(setting, "="+path) {
+			t.Errorf("%s is open", path)
+		}
 	}
 }
 
@@ -142,7 +162,7 @@ func TestDenyListIsWhatItsEntriesSay(t *testing.T) {
 			}
 			fmt.Fprintf(&text, "\tsub  %s before %s # so\r\n\n", word, when)
 		}
-		l, err := readDenyList(strings.NewReader(text.String()))
+		l, err := readDenyList(strings.NewReader(text.String()), maxDenied)
 		if err != nil {
 			t.Fatalf("%v in %q", err, text.String())
 		}
@@ -188,7 +208,7 @@ func (m *manyEntries) Seek(int64, int) (int64, error) { m.next = 0; m.rest.Reset
 
 func readMillion(t testing.TB, line string) *DenyList {
 	t.Helper()
-	l, err := readDenyList(&manyEntries{line: line})
+	l, err := readDenyList(&manyEntries{line: line}, maxDenied)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +275,7 @@ func BenchmarkDenyListRead(b *testing.B) {
 	}
 	b.SetBytes(int64(text.Len()))
 	for b.Loop() {
-		if _, err := readDenyList(bytes.NewReader(text.Bytes())); err != nil {
+		if _, err := readDenyList(bytes.NewReader(text.Bytes()), maxDenied); err != nil {
 			b.Fatal(err)
 		}
 	}

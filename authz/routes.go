@@ -99,8 +99,8 @@ func canonicalPath(raw string) bool {
 	if raw == "" || raw[0] != '/' {
 		return false
 	}
-	for i := 0; i < len(raw); i++ {
-		switch c := raw[i]; c {
+	for i := range len(raw) {
+		switch raw[i] {
 		case '/':
 			rest := raw[i+1:]
 			segment, _, more := strings.Cut(rest, "/")
@@ -117,7 +117,6 @@ func canonicalPath(raw string) bool {
 			if err != nil || s[0] < 0x20 || s[0] == 0x7f || strings.IndexByte("/\\.;-_~%", s[0]) >= 0 || isAlphanumeric(s[0]) {
 				return false
 			}
-			i += 2
 		}
 	}
 	return true

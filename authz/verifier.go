@@ -157,7 +157,7 @@ func parseToken(token string, p *parsed) (ok bool) {
 	*p = parsed{parts: p.parts, header: p.header[:0], object: p.object[:0]}
 	first := strings.IndexByte(token, '.')
 	last := strings.LastIndexByte(token, '.')
-	if first < 0 || first == last || strings.IndexByte(token[first+1:last], '.') >= 0 {
+	if first == last { // no dot, or one; more than two are no base64url
 		return false
 	}
 	if strings.IndexByte(token, '\n') >= 0 || strings.IndexByte(token, '\r') >= 0 { // which the decoder skips
@@ -265,7 +265,7 @@ func (v *verifier) judge(out *Verdict, of *terms, p *parsed) {
 		out.Unbound = t.environment == nil
 		out.Environment, out.Foreign = environmentOf(t.environment, c.Environment)
 	}
-	if t.hasExpiry && t.expiry > 0 && t.expiry < 1<<53 {
+	if t.expiry > 0 && t.expiry < 1<<53 {
 		out.Expiry = time.Unix(int64(t.expiry), 0)
 	}
 	out.Reason = None

@@ -21,6 +21,7 @@ type mutant struct {
 	what           string
 	again          int // of the same name in the same function
 	reached        bool
+	by             string // the test that noticed it
 }
 
 func (m *mutant) String() string {

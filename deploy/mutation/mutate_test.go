@@ -56,6 +56,18 @@ func TestMutate(t *testing.T) {
 	}
 }
 
+func TestNoticedBy(t *testing.T) {
+	for out, want := range map[string]string{
+		"ok\n": "", "--- FAIL: TestA (0.00s)\n    --- FAIL: TestA/b (0.00s)\nFAIL\n": "TestA", "x\n    --- FAIL: TestA/b (0.00s)\n": "TestA/b",
+		"panic: test timed out after 20s\n\trunning tests:\n": "panic: test timed out after 20s", "goleak: Errors on successful test run: x\n": "goleak: Errors on successful test run: x",
+		"fatal error: all goroutines are asleep - deadlock!\n": "fatal error: all goroutines are asleep - deadlock!",
+	} {
+		if got := noticedBy([]byte(out)); got != want {
+			t.Errorf("%q: %q, want %q", out, got, want)
+		}
+	}
+}
+
 func TestSurvivors(t *testing.T) {
 	for _, tt := range []struct {
 		text, want string

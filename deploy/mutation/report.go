@@ -49,6 +49,11 @@ func report(w io.Writer, mutants, alive []*mutant, known map[string]string) erro
 			fmt.Fprintf(&out, "SURVIVED %s%s\n", m, map[bool]string{true: "", false: " (never reached)"}[m.reached])
 		}
 	}
+	for _, m := range mutants {
+		if !slices.Contains(alive, m) && (m.by == "" || strings.HasPrefix(m.by, timedOut)) {
+			fmt.Fprintf(&out, "NOTICED by no test, but by its end %q: %s\n", m.by, m)
+		}
+	}
 	files := slices.Sorted(maps.Keys(perFile))
 	stale := 0
 	for _, text := range slices.Sorted(maps.Keys(known)) {
