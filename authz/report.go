@@ -155,7 +155,7 @@ func (r Report) Text(w io.Writer) error {
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", Printable(i.Issuer), Printable(strings.Join(i.Audiences, " ")), strings.Join(i.Algorithms, " "), i.Environment, i.fetched())
 	}
 	if p := r.ProtectedResource; p != nil {
-		_, _ = fmt.Fprintf(t, "\nChallenges name %s, served by %s to anybody\n", p.Address, p.ServedBy)
+		_, _ = fmt.Fprintf(t, "\nChallenges at %s and below name %s, served by %s to anybody\n", p.Path, p.Address, p.ServedBy)
 		for _, s := range p.AuthorizationServers {
 			_, _ = fmt.Fprintf(t, "  authorization server %s\n", Printable(s))
 		}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"envgate/authz/jwks"
@@ -74,8 +75,16 @@ func (p *ProtectedResource) route(root string) Route {
 	return Route{Path: wellKnownResource + root + p.Path, Methods: []string{http.MethodGet}, Access: AccessPublic}
 }
 
+// Describes tells whether a request for that path is for the protected resource: it, or what lies below it. Of anything else the
+// metadata must not be used (RFC 9728, section 3.3).
+func (p *ProtectedResource) Describes(path, root string) bool {
+	below := strings.TrimSuffix(p.Path, "/") + "/"
+	return slices.ContainsFunc(withoutRoot(path, root), func(s string) bool { return s == p.Path || strings.HasPrefix(s, below) })
+}
+
 // ResourceMetadata is what check says of the protected resource.
 type ResourceMetadata struct {
+	Path                 string   `json:"path"` // that challenges are about, and what lies below it
 	Address              string   `json:"address"`
 	ServedBy             string   `json:"served_by"` // envgate or gateway
 	AuthorizationServers []string `json:"authorization_servers,omitempty"`
@@ -87,8 +96,11 @@ func (c *Config) resourceReport() *ResourceMetadata {
 	if p == nil {
 		return nil
 	}
-	r := &ResourceMetadata{ServedBy: "envgate", AuthorizationServers: p.AuthorizationServers, ScopesSupported: p.ScopesSupported}
+	r := &ResourceMetadata{Path: c.RootPath + p.Path, ServedBy: "envgate", AuthorizationServers: p.AuthorizationServers, ScopesSupported: p.ScopesSupported}
 	r.Address, _ = c.ResourceMetadata()
+	if p.Path == "" {
+		r.Path = "/"
+	}
 	if p.ServedByGateway {
 		r.ServedBy = "gateway"
 	}

@@ -283,6 +283,36 @@ func TestProtectedResourceMetadata(t *testing.T) {
 	if without, _ := startSidecar(t, u.URL).get("/tools"); strings.Contains(without.Header.Get("WWW-Authenticate"), "resource_metadata") {
 		t.Errorf("without the section: %v", without.Header)
 	}
+	whole := startSidecar(t, u.URL, public, policy("{authorization_servers: [https://a]}"))
+	for _, row := range []struct {
+		name  string
+		at    *sidecar
+		path  string
+		named string // the path of the resource that the challenge names; - for none
+	}{
+		{"the resource", s, "/mcp", "/mcp"},
+		{"with a query", s, "/mcp?x=/y", "/mcp"},
+		{"with a slash", s, "/mcp/", "/mcp"},
+		{"below it", s, "/mcp/a/b", "/mcp"},
+		{"another path", s, "/tools", "-"},
+		{"another one's end", s, "/servers/1/mcp", "-"},
+		{"a longer segment", s, "/mcpx", "-"},
+		{"another spelling", s, "/%6dcp", "-"},
+		{"below the root path", below, "/gw/mcp", "/gw/mcp"},
+		{"below the root path, which an ingress took off", below, "/mcp/a", "/gw/mcp"},
+		{"the root path itself", below, "/gw", "-"},
+		{"anything of the whole origin", whole, "/servers/1/mcp", ""},
+		{"its start", whole, "/", ""},
+	} {
+		res, _ := row.at.get(row.path)
+		_, named, ok := strings.Cut(res.Header.Get("WWW-Authenticate"), `resource_metadata="https://gateway.example.org/.well-known/oauth-protected-resource`)
+		if !ok {
+			named = `-"`
+		}
+		if res.StatusCode != 401 || named != row.named+`"` {
+			t.Errorf("%s: %d, %v", row.name, res.StatusCode, res.Header)
+		}
+	}
 	for _, row := range []struct{ name, settings, section, message string }{
 		{"without the address", "", served, "protected_resource: needs ENVGATE_PUBLIC_URL, the address that clients know"},
 		{"a bad address", "ENVGATE_PUBLIC_URL=https://x:99999", served, `ENVGATE_PUBLIC_URL (--public-url): "https://x:99999": want a DNS name or an IP address, and a port from 1 to 65535 or none, such as https://gateway.example.com:8443`},
