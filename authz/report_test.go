@@ -64,7 +64,7 @@ protected_resource: {path: /mcp, authorization_servers: [https://one.example.com
 		t.Fatal(err)
 	}
 	for _, s := range []string{
-		"ignore     https://one.example.com/keys?api_key=[secret]&[secret], every 5m0s, for unknown keys 10s apart, ca_file " + PrintablePath(i.CAFile) + ", http allowed\n",
+		"ignore     https://one.example.com/keys?api_key=[secret]&[secret], every 5m0s, for unknown keys 10s apart, ca_file " + PrintablePath(i.CAFile) + ", http allowed: whoever can answer in its place can sign tokens\n",
 		"ignore     https://two.example.com/.well-known/openid-configuration, every 10m0s, for unknown keys 30s apart\n", "ignore     from /",
 		"\nChallenges at /mcp and below name https://gateway.example.org/.well-known/oauth-protected-resource/mcp, served by envgate to anybody\n  authorization server https://one.example.com\n  scope tools\n",
 	} {

@@ -98,7 +98,7 @@ func (c *Config) resourceReport() *ResourceMetadata {
 	}
 	r := &ResourceMetadata{Path: c.RootPath + p.Path, ServedBy: "envgate", AuthorizationServers: p.AuthorizationServers, ScopesSupported: p.ScopesSupported}
 	r.Address, _ = c.ResourceMetadata()
-	if p.Path == "" {
+	if r.Path == "" {
 		r.Path = "/"
 	}
 	if p.ServedByGateway {
