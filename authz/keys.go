@@ -158,7 +158,7 @@ func fits(path string, key crypto.PublicKey, setting string, algorithms ...strin
 			return fmt.Errorf("%q: an RSA key of %d bits: want 2048 or more", PrintablePath(path), key.N.BitLen())
 		}
 	case *ecdsa.PublicKey:
-		curve := key.Curve.Params()
+		curve := key.Params()
 		kind, ok = "an EC key on "+curve.Name, slices.ContainsFunc(algorithms, func(a string) bool { return curveBits[a] == curve.BitSize })
 	case ed25519.PublicKey:
 		kind, ok = "an Ed25519 key", slices.Contains(algorithms, "EdDSA")
