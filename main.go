@@ -275,6 +275,7 @@ func (p *program) check(c *cli.Context) error {
 		return err
 	}
 	report := authz.NewReport(config, proxy.Exposure(config)...)
+	report.Certificates = proxy.Certificates(config)
 	if err := p.print(asJSON, report, report.Text); err != nil {
 		return err
 	}

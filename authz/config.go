@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"envgate/authz/jwks"
 )
 
 // Mode says whether decisions are acted on.
@@ -315,9 +317,7 @@ func portOf(address string) string { return address[strings.LastIndexByte(addres
 
 // LoopbackUpstream tells whether the upstream is reached over TCP on loopback.
 func (c *Config) LoopbackUpstream() bool {
-	host := c.Upstream.Hostname()
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
+	return jwks.Loopback(c.Upstream.Hostname())
 }
 
 // secretOrFile reads the secret called name, or the file that name_FILE names. A file loses one trailing newline.

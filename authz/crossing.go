@@ -12,34 +12,67 @@ type Crossing struct {
 	Known bool // false: it depends on a key that isn't known
 	Key   bool // the other accepts its signature
 	Why   string
-	Set   string // what to change; empty where it doesn't work
+	Set   string // what to change; where it doesn't work, only if a key is in common all the same
 }
 
-const ownKey = "give each environment a JWT_SECRET_KEY (or key pair) of its own"
+const (
+	ownKey     = "give each environment a JWT_SECRET_KEY (or key pair) of its own"
+	whoHoldsIt = "who holds the key can sign for both: " + ownKey
+)
+
+// Doubt says what can't be known of an environment's keys.
+type Doubt int
+
+// The doubts, the greater ones being more.
+const (
+	KeysKnown    Doubt = iota
+	KeysUnread         // some key isn't in the configuration: what the others decide is said
+	KeysDisputed       // different ones are said, and the configuration has but one: none of them decides
+)
 
 // Cross tells what becomes of a token of c, as its gateway (or the sidecar before it) issues it or issued it under the
-// additional keys of a rotation, at other. unread says that some key of one of the two is not in its configuration: what the
-// others decide is said, and what else keeps tokens out whatever the keys are.
-func (c *Config) Cross(other *Config, unread bool) Crossing {
+// additional keys of a rotation, or before it embedded env, at other. Whatever is in doubt about the keys of the two: what keeps
+// tokens out whatever the keys are is said.
+func (c *Config) Cross(other *Config, mine, theirs Doubt) Crossing {
+	x := c.cross(other, mine, theirs)
+	switch {
+	case x.Works || max(mine, theirs) == KeysDisputed:
+	case x.Key:
+		x.Set = whoHoldsIt
+	case c.sameSecret(other):
+		x.Why += "; both have one secret: who holds that can sign for both"
+		x.Set = ownKey
+	}
+	return x
+}
+
+func (c *Config) cross(other *Config, mine, theirs Doubt) Crossing {
 	if why := other.forgeable(); why != "" {
-		return Crossing{true, true, false, why, "make a secret: openssl rand -hex 32"}
+		if theirs == KeysDisputed {
+			why += ", if that one counts: another is said, too"
+		}
+		return Crossing{true, theirs != KeysDisputed, false, why, "make a secret: openssl rand -hex 32"}
 	}
 	current, additional := c.accepted(other)
+	doubt := max(mine, theirs)
 	switch {
+	case c.Algorithm != other.Algorithm:
+		return Crossing{Known: true, Why: "the algorithm differs"}
+	case doubt == KeysDisputed:
 	case current:
 		return c.admitted(other, "key", "the key is the same")
 	case additional:
 		return c.admitted(other, "additional key", "an additional key is accepted there")
-	case c.Algorithm != other.Algorithm:
-		return Crossing{Known: true, Why: "the algorithm differs"}
-	case !unread:
+	case doubt == KeysKnown:
 		return Crossing{Known: true, Why: "the key differs"}
 	}
 	x := c.admitted(other, "key", "the key may be the same")
-	if x.Works {
-		return Crossing{Works: true, Why: "a key can't be read here, or is said twice", Set: "run the audit where the files are, or compare them by hand"}
+	switch x.Key = false; {
+	case x.Works && doubt == KeysDisputed:
+		return Crossing{Works: true, Why: "the key may be the same: it is said twice, differently", Set: "leave out the objects that are not the gateway's"}
+	case x.Works:
+		return Crossing{Works: true, Why: "the key may be the same: one can't be read here", Set: "run the audit where the files are, or compare them by hand"}
 	}
-	x.Key = false
 	return x
 }
 
@@ -80,12 +113,23 @@ func (c *Config) admitted(other *Config, key, inCommon string) Crossing {
 		return Crossing{true, true, true, all + "the same ENVIRONMENT", "set ENVGATE_ENVIRONMENT to names of their own; " + ownKey}
 	case other.Rule != RuleEnforce:
 		return Crossing{true, true, true, all + "env is not enforced there", "set VALIDATE_TOKEN_ENVIRONMENT=true or ENVGATE_ENVIRONMENT_RULE=enforce there; " + ownKey}
-	case c.Embed:
-		return Crossing{Known: true, Key: true, Why: "env differs, though " + inCommon + "; tokens from before embedding pass, unless missing ones are denied"}
+	case other.DenyMissing && c.Embed:
+		return Crossing{Known: true, Key: true, Why: "env differs, though " + inCommon}
 	case other.DenyMissing:
 		return Crossing{Known: true, Key: true, Why: "its tokens carry no env, which is denied there, though " + inCommon}
+	case c.Embed:
+		return Crossing{true, true, true, all + "its tokens from before embedding carry no env, which is allowed there", "set ENVGATE_MISSING_ENVIRONMENT=deny there, once " + other.expired() + "; " + ownKey}
 	}
 	return Crossing{true, true, true, all + "its tokens carry no env", "set EMBED_ENVIRONMENT_IN_TOKENS=true, then ENVGATE_MISSING_ENVIRONMENT=deny; " + ownKey}
+}
+
+// expired says after what the environment can deny tokens without env.
+func (c *Config) expired() string {
+	const since = "tokens without env have expired (envgate_tokens_without_environment_total stays flat)"
+	if !c.Embed {
+		return "it has EMBED_ENVIRONMENT_IN_TOKENS=true, too, and " + since
+	}
+	return since
 }
 
 // accepted tells whether another configuration has a key for the tokens of this one: those that it issues, and those that it
@@ -120,8 +164,8 @@ func equalKeys(a, b any) bool {
 	return ok && public.Equal(b)
 }
 
-// SameSecret tells whether both derive their keys from one secret, current or additional: who holds it can sign for both.
-func (c *Config) SameSecret(other *Config) bool {
+// sameSecret tells whether both derive their keys from one secret, current or additional: who holds it can sign for both.
+func (c *Config) sameSecret(other *Config) bool {
 	if !symmetric(c.Algorithm) || !symmetric(other.Algorithm) {
 		return false
 	}

@@ -19,7 +19,7 @@ type TrustedIssuer struct {
 	JWKSURL      string   `yaml:"jwks_url" json:"jwks_url,omitempty"`
 	DiscoveryURL string   `yaml:"discovery_url" json:"discovery_url,omitempty"`
 	PublicKeys   []string `yaml:"public_keys" json:"public_keys,omitempty"` // paths of PEM files
-	Environment  string   `yaml:"environment" json:"environment"`           // ignore (the default) or check
+	Environment  *string  `yaml:"environment" json:"environment"`           // ignore (the default, not nil) or check
 	CAFile       string   `yaml:"ca_file" json:"ca_file,omitempty"`
 	InsecureHTTP bool     `yaml:"insecure_http" json:"insecure_http,omitempty"`
 	Refresh      string   `yaml:"refresh" json:"refresh,omitempty"`   // between fetches on schedule, 10m
@@ -70,12 +70,11 @@ func (t *TrustedIssuer) check() error {
 	if len(t.PublicKeys) > 0 && (t.CAFile != "" || t.InsecureHTTP || t.Refresh != "" || t.Cooldown != "") {
 		return errors.New("ca_file, insecure_http, refresh and cooldown are for keys that are fetched, not for public_keys")
 	}
-	switch t.Environment {
-	case "":
-		t.Environment = environmentIgnore
-	case environmentIgnore, environmentCheck:
-	default:
-		return fmt.Errorf("environment: %q: want ignore or check", Printable(t.Environment))
+	switch {
+	case t.Environment == nil:
+		t.Environment = new(environmentIgnore)
+	case *t.Environment != environmentIgnore && *t.Environment != environmentCheck:
+		return fmt.Errorf("environment: %q: want ignore or check", Printable(*t.Environment))
 	}
 	var err error
 	if t.refresh, err = interval(t.Refresh, jwks.Refresh, time.Minute, 24*time.Hour); err != nil {
@@ -106,7 +105,7 @@ func (t TrustedIssuer) fetched() string {
 		words += ", ca_file " + PrintablePath(t.CAFile)
 	}
 	if t.InsecureHTTP {
-		words += ", http allowed"
+		words += ", http allowed: whoever can answer in its place can sign tokens"
 	}
 	return words
 }

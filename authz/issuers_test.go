@@ -255,8 +255,12 @@ func TestAnIssuerWithKeysFromFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, other := filepath.Join(t.TempDir(), "rsa.pem"), filepath.Join(t.TempDir(), "ed.pem")
-	for file, key := range map[string]crypto.Signer{good: private, other: otherKey} {
+	smallKey, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	good, other, small := filepath.Join(t.TempDir(), "rsa.pem"), filepath.Join(t.TempDir(), "ed.pem"), filepath.Join(t.TempDir(), "small.pem")
+	for file, key := range map[string]crypto.Signer{good: private, other: otherKey, small: smallKey} {
 		if err := os.WriteFile(file, attacktest.PublicPEM(key.Public()), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -289,7 +293,8 @@ func TestAnIssuerWithKeysFromFiles(t *testing.T) {
 		t.Errorf("watches %q", g.c.Files())
 	}
 	for key, message := range map[string]string{
-		other:             `issuers[0] files: public_keys: "` + Printable(other) + `": a key for none of RS256`,
+		other:             `issuers[0] files: public_keys: "` + Printable(other) + `": an Ed25519 key, but algorithms are RS256`,
+		small:             `issuers[0] files: public_keys: "` + Printable(small) + `": an RSA key of 1024 bits: want 2048 or more`,
 		"/nowhere/at.all": `issuers[0] files: public_keys: "/nowhere/at.all": no such file or directory`,
 	} {
 		_, err := Parse(Source{Environ: append(attacktest.Environ(), "ENVGATE_POLICY="+write(key))})

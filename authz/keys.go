@@ -11,6 +11,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -91,7 +92,7 @@ func readPublicKey(path, algorithm string) (crypto.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	return key, fits(path, key, algorithm)
+	return key, fits(path, key, "JWT_ALGORITHM is", algorithm)
 }
 
 // readAnyPublicKey reads a PEM file with a public key of any kind.
@@ -143,32 +144,31 @@ func readPrivateKey(path, algorithm string) (crypto.PrivateKey, error) {
 	if !ok {
 		return nil, fmt.Errorf("%q: this kind of key can't sign", PrintablePath(path))
 	}
-	return key, fits(path, signer.Public(), algorithm)
+	return key, fits(path, signer.Public(), "JWT_ALGORITHM is", algorithm)
 }
 
-// fits tells whether a public key is of the algorithm's kind and size (RFC 7518, sections 3.3 and 3.4).
-func fits(path string, key crypto.PublicKey, algorithm string) error {
+// fits tells whether a public key is of the kind and size of one of the algorithms (RFC 7518, sections 3.3 and 3.4), which a
+// setting names.
+func fits(path string, key crypto.PublicKey, setting string, algorithms ...string) error {
+	kind, ok := "", false
 	switch key := key.(type) {
 	case *rsa.PublicKey:
-		if algorithm[0] == 'R' || algorithm[0] == 'P' {
-			if key.N.BitLen() < 2048 {
-				return fmt.Errorf("%q: an RSA key of %d bits: want 2048 or more", PrintablePath(path), key.N.BitLen())
-			}
-			return nil
+		kind, ok = "an RSA key", slices.ContainsFunc(algorithms, func(a string) bool { return a[0] == 'R' || a[0] == 'P' })
+		if ok && key.N.BitLen() < 2048 {
+			return fmt.Errorf("%q: an RSA key of %d bits: want 2048 or more", PrintablePath(path), key.N.BitLen())
 		}
-		return fmt.Errorf("%q: an RSA key, but JWT_ALGORITHM is %s", PrintablePath(path), algorithm)
 	case *ecdsa.PublicKey:
-		if curveBits[algorithm] == key.Curve.Params().BitSize {
-			return nil
-		}
-		return fmt.Errorf("%q: an EC key on %s, but JWT_ALGORITHM is %s", PrintablePath(path), key.Curve.Params().Name, algorithm)
+		curve := key.Params()
+		kind, ok = "an EC key on "+curve.Name, slices.ContainsFunc(algorithms, func(a string) bool { return curveBits[a] == curve.BitSize })
 	case ed25519.PublicKey:
-		if algorithm == "EdDSA" {
-			return nil
-		}
-		return fmt.Errorf("%q: an Ed25519 key, but JWT_ALGORITHM is %s", PrintablePath(path), algorithm)
+		kind, ok = "an Ed25519 key", slices.Contains(algorithms, "EdDSA")
+	default:
+		return fmt.Errorf("%q: this kind of key is not supported: want RSA, EC or Ed25519", PrintablePath(path))
 	}
-	return fmt.Errorf("%q: this kind of key is not supported: want RSA, EC or Ed25519", PrintablePath(path))
+	if !ok {
+		return fmt.Errorf("%q: %s, but %s %s", PrintablePath(path), kind, setting, strings.Join(algorithms, ", "))
+	}
+	return nil
 }
 
 // KeyFacts describes a key without showing it.

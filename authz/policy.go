@@ -186,24 +186,6 @@ func (p *Policy) decode(b []byte) (err error) {
 	return nil
 }
 
-// positioned turns the library's error, which shows the source over several lines, into one line with line and column.
-func positioned(err error) error {
-	var e yaml.Error
-	if errors.As(err, &e) && e.GetToken() != nil && e.GetToken().Position != nil {
-		at := e.GetToken().Position
-		return fmt.Errorf("line %d, column %d: %s", at.Line, at.Column, oneLine(e.GetMessage()))
-	}
-	return errors.New(oneLine(err.Error()))
-}
-
-// longName is text of the file inside a message about it that is longer than any name that belongs there.
-var longName = regexp.MustCompile(`"([^"]{24})[^"]+"`)
-
-func oneLine(s string) string {
-	s, _, _ = strings.Cut(s, "\n")
-	return longName.ReplaceAllString(Redact(s), `"$1..."`)
-}
-
 // rooted tells whether s is the decoded form of a canonical path: routes are compared with that, so that an escape in s
 // would never match.
 func rooted(s string) bool { return canonicalPath(s) && strings.IndexByte(s, '%') < 0 }

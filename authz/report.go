@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // Report is everything that is decided at run time, said beforehand: what `envgate check` prints.
@@ -26,8 +27,17 @@ type Report struct {
 	Issuers           []TrustedIssuer   `json:"issuers,omitempty"`
 	ProtectedResource *ResourceMetadata `json:"protected_resource,omitempty"`
 
+	Certificates []Certificate `json:"certificates,omitempty"`
+
 	Warnings []Warning `json:"warnings"`
 	Errors   []string  `json:"errors,omitempty"`
+}
+
+// Certificate is that of a listener. One that has expired is served all the same.
+type Certificate struct {
+	Listener string    `json:"listener"` // traffic or admin
+	Expires  time.Time `json:"expires"`
+	Expired  bool      `json:"expired"`
 }
 
 // NewReport reports on a parsed configuration; more are warnings that only the running system shows.
@@ -155,16 +165,23 @@ func (r Report) Text(w io.Writer) error {
 		_, _ = fmt.Fprintf(t, "\nISSUER\tAUDIENCES\tALGORITHMS\tENV CLAIM\tKEYS\n")
 	}
 	for _, i := range r.Issuers {
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", Printable(i.Issuer), Printable(strings.Join(i.Audiences, " ")), strings.Join(i.Algorithms, " "), i.Environment, i.fetched())
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", Printable(i.Issuer), Printable(strings.Join(i.Audiences, " ")), strings.Join(i.Algorithms, " "), *i.Environment, i.fetched())
 	}
 	if p := r.ProtectedResource; p != nil {
-		_, _ = fmt.Fprintf(t, "\nChallenges name %s, served by %s to anybody\n", p.Address, p.ServedBy)
+		_, _ = fmt.Fprintf(t, "\nChallenges at %s and below name %s, served by %s to anybody\n", p.Path, p.Address, p.ServedBy)
 		for _, s := range p.AuthorizationServers {
 			_, _ = fmt.Fprintf(t, "  authorization server %s\n", Printable(s))
 		}
 		for _, s := range p.ScopesSupported {
 			_, _ = fmt.Fprintf(t, "  scope %s\n", Printable(s))
 		}
+	}
+	for _, c := range r.Certificates {
+		words := "expires"
+		if c.Expired {
+			words = "has EXPIRED, and clients refuse it:"
+		}
+		_, _ = fmt.Fprintf(t, "\nThe certificate of the %s listener %s %s\n", c.Listener, words, c.Expires.Format(time.RFC3339))
 	}
 	_, _ = fmt.Fprintf(t, "\n%d warnings\n", len(r.Warnings))
 	for _, warning := range r.Warnings {

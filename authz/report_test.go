@@ -78,15 +78,15 @@ protected_resource: {path: /mcp, authorization_servers: [https://one.example.com
 	}
 	for _, s := range []string{
 		"  no cookie and no query parameter: the policy has no tokens, and a gateway that reads some there gets them unjudged\n",
-		"ignore     https://one.example.com/keys?api_key=[secret]&[secret], every 5m0s, for unknown keys 10s apart, ca_file " + PrintablePath(i.CAFile) + ", http allowed\n",
+		"ignore     https://one.example.com/keys?api_key=[secret]&[secret], every 5m0s, for unknown keys 10s apart, ca_file " + PrintablePath(i.CAFile) + ", http allowed: whoever can answer in its place can sign tokens\n",
 		"ignore     https://two.example.com/.well-known/openid-configuration, every 10m0s, for unknown keys 30s apart\n", "ignore     from /",
-		"\nChallenges name https://gateway.example.org/.well-known/oauth-protected-resource/mcp, served by envgate to anybody\n  authorization server https://one.example.com\n  scope tools\n",
+		"\nChallenges at /mcp and below name https://gateway.example.org/.well-known/oauth-protected-resource/mcp, served by envgate to anybody\n  authorization server https://one.example.com\n  scope tools\n",
 	} {
 		if !strings.Contains(text.String(), s) {
 			t.Errorf("%q is not in the report:\n%s", s, text.String())
 		}
 	}
-	for _, s := range []string{`"refresh":"5m0s","cooldown":"10s"`, `"refresh":"10m0s","cooldown":"30s"`, `"insecure_http":true`, `"ca_file":`, `"protected_resource":{"address":"https://gateway.example.org/.well-known/oauth-protected-resource/mcp","served_by":"envgate","authorization_servers":["https://one.example.com"],"scopes_supported":["tools"]}`} {
+	for _, s := range []string{`"refresh":"5m0s","cooldown":"10s"`, `"refresh":"10m0s","cooldown":"30s"`, `"insecure_http":true`, `"ca_file":`, `"protected_resource":{"path":"/mcp","address":"https://gateway.example.org/.well-known/oauth-protected-resource/mcp","served_by":"envgate","authorization_servers":["https://one.example.com"],"scopes_supported":["tools"]}`} {
 		if !strings.Contains(asJSON(r), s) {
 			t.Errorf("%q is not in %s", s, asJSON(r))
 		}

@@ -82,7 +82,7 @@ var Settings = []Setting{
 	{"ENVGATE_TLS_CLIENT_CA_FILE", "tls-client-ca-file", "", "PEM file with the authorities of clients' certificates", false, false, false, plain(func(c *Config) *string { return &c.TLSClientCAFile })},
 	{"ENVGATE_TLS_CLIENT_AUTH", "tls-client-auth", "none", "certificates of clients: none, optional (one that is shown must be good) or required; beside tokens, never instead of them", false, false, false, choice([]ClientAuth{ClientAuthNone, ClientAuthOptional, ClientAuthRequired}, func(c *Config) *ClientAuth { return &c.TLSClientAuth })},
 	{"ENVGATE_UPSTREAM_CA_FILE", "upstream-ca-file", "", "PEM file with the authorities of an https upstream, instead of the system's", false, false, false, plain(func(c *Config) *string { return &c.UpstreamCAFile })},
-	{"ENVGATE_UPSTREAM_SERVER_NAME", "upstream-server-name", "", "name in an https upstream's certificate, where it isn't its host", false, false, false, plain(func(c *Config) *string { return &c.UpstreamServerName })},
+	{"ENVGATE_UPSTREAM_SERVER_NAME", "upstream-server-name", "", "name in an https upstream's certificate, where it isn't its host", false, false, false, upstreamServerName},
 	{"ENVGATE_TRUSTED_PROXIES", "trusted-proxies", "", "CIDRs, or private, whose X-Forwarded-* is kept and appended to", false, false, false, trustedProxies},
 	{"ENVGATE_PUBLIC_URL", "public-url", "", "scheme and host for X-Forwarded-Proto and X-Forwarded-Host, and for the metadata of RFC 9728", false, false, false, publicURL},
 	{"ENVGATE_UPSTREAM_IDLE_TIMEOUT", "upstream-idle-timeout", "1s", "how long an idle upstream connection is kept (1ms to 5m)", false, false, false, duration(time.Millisecond, 5*time.Minute, func(c *Config) *time.Duration { return &c.UpstreamIdleTimeout })},

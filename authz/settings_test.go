@@ -186,6 +186,8 @@ func TestGoodSettings(t *testing.T) {
 		{"ENVGATE_TRUSTED_PROXIES=private", func(c *Config) any { return len(c.TrustedProxies) }, 7},
 		{"ENVGATE_TRUSTED_PROXIES=10.1.2.3/8,::1/128", func(c *Config) any { return fmt.Sprint(c.TrustedProxies) }, "[10.0.0.0/8 ::1/128]"},
 		{"ENVGATE_PUBLIC_URL=https://gw.example:8443/", func(c *Config) any { return c.PublicURL.String() }, "https://gw.example:8443"},
+		{"ENVGATE_PUBLIC_URL=http://[::1]:8080", func(c *Config) any { return c.PublicURL.String() }, "http://[::1]:8080"},
+		{"ENVGATE_PUBLIC_URL=https://my_gateway.", func(c *Config) any { return c.PublicURL.String() }, "https://my_gateway."},
 		{"ENVGATE_ADMIN_STATUS=all", func(c *Config) any { return c.AdminStatusAll }, true},
 		{"ENVGATE_LEEWAY=5m", func(c *Config) any { return c.Leeway }, 5 * time.Minute},
 		{"ENVGATE_MAX_TOKEN_BYTES=512", func(c *Config) any { return c.MaxTokenBytes }, 512},

@@ -3,7 +3,9 @@ package authz
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -54,15 +56,27 @@ func (c *Config) readTLS(bad func(string, ...any)) {
 
 func (c *Config) serverTLS(bad func(string, ...any)) {
 	c.files = append(c.files, c.TLSCertificateFile, c.TLSKeyFile)
-	for _, file := range []string{c.TLSCertificateFile, c.TLSKeyFile} {
-		if _, err := readFile(file); err != nil {
-			bad("ENVGATE_TLS_CERTIFICATE_FILE, ENVGATE_TLS_KEY_FILE: %w", err)
-			return
-		}
-	}
-	pair, err := tls.LoadX509KeyPair(c.TLSCertificateFile, c.TLSKeyFile)
+	certificate, err := readFile(c.TLSCertificateFile)
 	if err != nil {
-		bad("ENVGATE_TLS_CERTIFICATE_FILE, ENVGATE_TLS_KEY_FILE: %q and %q: not a PEM certificate and its private key", PrintablePath(c.TLSCertificateFile), PrintablePath(c.TLSKeyFile))
+		bad("ENVGATE_TLS_CERTIFICATE_FILE (--tls-certificate-file): %w", err)
+		return
+	}
+	key, err := readFile(c.TLSKeyFile)
+	if err != nil {
+		bad("ENVGATE_TLS_KEY_FILE (--tls-key-file): %w", err)
+		return
+	}
+	pair, err := tls.X509KeyPair(certificate, key)
+	switch {
+	case err == nil:
+	case !holdsCertificate(certificate):
+		bad("ENVGATE_TLS_CERTIFICATE_FILE (--tls-certificate-file): %q: holds no readable PEM certificate", PrintablePath(c.TLSCertificateFile))
+		return
+	case strings.Contains(err.Error(), "does not match"):
+		bad("ENVGATE_TLS_KEY_FILE (--tls-key-file): %q: is not the private key of the certificate in %q", PrintablePath(c.TLSKeyFile), PrintablePath(c.TLSCertificateFile))
+		return
+	default:
+		bad("ENVGATE_TLS_KEY_FILE (--tls-key-file): %q: holds no readable PEM private key: want one without a password", PrintablePath(c.TLSKeyFile))
 		return
 	}
 	c.CertificateExpiry = pair.Leaf.NotAfter
@@ -77,6 +91,17 @@ func (c *Config) serverTLS(bad func(string, ...any)) {
 	if c.TLSClientAuth == ClientAuthOptional {
 		c.ServerTLS.ClientAuth = tls.VerifyClientCertIfGiven
 	}
+}
+
+// holdsCertificate tells whether the first certificate of a PEM file can be read.
+func holdsCertificate(text []byte) bool {
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type == "CERTIFICATE" {
+			_, err := x509.ParseCertificate(block.Bytes)
+			return err == nil
+		}
+	}
+	return false
 }
 
 // readPool reads a PEM file of certificates.

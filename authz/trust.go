@@ -6,7 +6,6 @@ import (
 	"crypto/x509"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"envgate/authz/jwks"
@@ -32,7 +31,7 @@ type pemKeys struct {
 // Keys lists the keys that fit the algorithm.
 func (p *pemKeys) Keys(_ context.Context, _, algorithm string) (found []crypto.PublicKey, _ error) {
 	for _, key := range p.keys {
-		if fits("", key, algorithm) == nil {
+		if fits("", key, "", algorithm) == nil {
 			found = append(found, key)
 		}
 	}
@@ -77,8 +76,8 @@ func (t *TrustedIssuer) source() (_ keySource, roots string, err error) {
 		if err != nil {
 			return nil, "", fmt.Errorf("public_keys: %w", err)
 		}
-		if !slices.ContainsFunc(t.Algorithms, func(a string) bool { return fits(path, key, a) == nil }) {
-			return nil, "", fmt.Errorf("public_keys: %q: a key for none of %s", PrintablePath(path), strings.Join(t.Algorithms, ", "))
+		if err := fits(path, key, "algorithms are", t.Algorithms...); err != nil {
+			return nil, "", fmt.Errorf("public_keys: %w", err)
 		}
 		p.keys = append(p.keys, key)
 	}
@@ -115,7 +114,7 @@ func (c *Config) trust() error {
 			return fmt.Errorf("issuers[%d] %s: %w", i, Printable(t.Issuer), err)
 		}
 		of := terms{t.Issuer, true, t.Audiences, true, RuleOff}
-		if t.Environment == environmentCheck {
+		if *t.Environment == environmentCheck {
 			of.rule = c.Rule
 		}
 		c.trusted[t.Issuer] = &trusted{t, of, keys, roots}

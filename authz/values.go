@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"envgate/authz/jwks"
 )
 
 // accept is for raw values that are read together with others, in combine.
@@ -196,13 +198,8 @@ func upstream(c *Config, v string) error {
 	}
 	switch u.Scheme {
 	case "http", "https":
-		if u.Hostname() == "" || u.Path != "" && u.Path != "/" {
+		if !jwks.HasHost(u) || u.Path != "" && u.Path != "/" {
 			return want
-		}
-		if port := u.Port(); port != "" {
-			if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-				return want
-			}
 		}
 		u.Path = ""
 	case "unix":
@@ -289,11 +286,30 @@ func publicURL(c *Config, v string) error {
 	if v == "" {
 		return nil
 	}
+	c.PublicURL = &url.URL{} // so that a bad one isn't said to be missing, too
 	u, err := url.Parse(v)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
 		return fmt.Errorf("want a scheme and host such as https://gateway.example.com, without a path")
 	}
+	if !jwks.HasHost(u) || !hostName(u.Hostname()) {
+		return fmt.Errorf("want a DNS name or an IP address, and a port from 1 to 65535 or none, such as https://gateway.example.com:8443")
+	}
 	c.PublicURL = &url.URL{Scheme: u.Scheme, Host: u.Host}
+	return nil
+}
+
+var dnsName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*(\.[A-Za-z0-9_][A-Za-z0-9_-]*)*\.?$`)
+
+// hostName tells whether a text is a DNS name, with the underscores that some have, or an IP address.
+func hostName(v string) bool {
+	return net.ParseIP(v) != nil || len(v) <= 254 && dnsName.MatchString(v)
+}
+
+func upstreamServerName(c *Config, v string) error {
+	c.UpstreamServerName = v
+	if v != "" && !hostName(v) {
+		return fmt.Errorf("want a DNS name or an IP address, such as gateway.example.com")
+	}
 	return nil
 }
 

@@ -51,7 +51,7 @@ func (e *exchange) refuse() {
 		e.sendToLogin()
 		return
 	}
-	for _, challenge := range challenges(d, e.rules.resource.address) {
+	for _, challenge := range challenges(d, e.rules.resource.of(e.r)) {
 		h.Add("WWW-Authenticate", challenge)
 	}
 	switch d.Status {

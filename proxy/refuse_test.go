@@ -283,21 +283,65 @@ func TestProtectedResourceMetadata(t *testing.T) {
 	if without, _ := startSidecar(t, u.URL).get("/tools"); strings.Contains(without.Header.Get("WWW-Authenticate"), "resource_metadata") {
 		t.Errorf("without the section: %v", without.Header)
 	}
-	for text, message := range map[string]string{
-		served: "protected_resource: needs ENVGATE_PUBLIC_URL, the address that clients know",
+	whole := startSidecar(t, u.URL, public, policy("{authorization_servers: [https://a]}"))
+	for _, row := range []struct {
+		name  string
+		at    *sidecar
+		path  string
+		named string // the path of the resource that the challenge names; - for none
+	}{
+		{"the resource", s, "/mcp", "/mcp"},
+		{"with a query", s, "/mcp?x=/y", "/mcp"},
+		{"with a slash", s, "/mcp/", "/mcp"},
+		{"below it", s, "/mcp/a/b", "/mcp"},
+		{"another path", s, "/tools", "-"},
+		{"another one's end", s, "/servers/1/mcp", "-"},
+		{"a longer segment", s, "/mcpx", "-"},
+		{"another spelling", s, "/%6dcp", "-"},
+		{"below the root path", below, "/gw/mcp", "/gw/mcp"},
+		{"below the root path, which an ingress took off", below, "/mcp/a", "/gw/mcp"},
+		{"the root path itself", below, "/gw", "-"},
+		{"anything of the whole origin", whole, "/servers/1/mcp", ""},
+		{"its start", whole, "/", ""},
 	} {
-		if _, err := authz.Parse(authz.Source{Environ: []string{"JWT_SECRET_KEY=" + testSecret, policy(text)}}); err == nil || !strings.HasSuffix(err.Error(), message) {
-			t.Errorf("got %v, want %s", err, message)
+		res, _ := row.at.get(row.path)
+		_, named, ok := strings.Cut(res.Header.Get("WWW-Authenticate"), `resource_metadata="https://gateway.example.org/.well-known/oauth-protected-resource`)
+		if !ok {
+			named = `-"`
+		}
+		if res.StatusCode != 401 || named != row.named+`"` {
+			t.Errorf("%s: %d, %v", row.name, res.StatusCode, res.Header)
 		}
 	}
-	for text, message := range map[string]string{
-		"{path: mcp, authorization_servers: [https://a]}": `protected_resource: path: "mcp": want a canonical path that starts with /, or none`,
-		"{path: /mcp}": "protected_resource: authorization_servers: missing: want the issuers at which clients get tokens",
-		"{authorization_servers: [http://login.example.com]}":                  `protected_resource: authorization_servers: "http://login.example.com": want an https address without user, query and fragment`,
-		"{authorization_servers: ['https://user:password@login.example.com']}": `protected_resource: authorization_servers: "https://[secret]@login.example.com": want an https address without user, query and fragment`,
+	for _, row := range []struct{ name, settings, section, message string }{
+		{"without the address", "", served, "protected_resource: needs ENVGATE_PUBLIC_URL, the address that clients know"},
+		{"a bad address", "ENVGATE_PUBLIC_URL=https://x:99999", served, `ENVGATE_PUBLIC_URL (--public-url): "https://x:99999": want a DNS name or an IP address, and a port from 1 to 65535 or none, such as https://gateway.example.com:8443`},
+		{"an address over http", "ENVGATE_PUBLIC_URL=http://x", served, `protected_resource: ENVGATE_PUBLIC_URL: "http://x": want https, or http on loopback to try it`},
+		{"over http on loopback", "ENVGATE_PUBLIC_URL=http://127.0.0.1:4445", served, ""},
+		{"a root path with a quote", public + `|APP_ROOT_PATH=/g"w`, served, `protected_resource: APP_ROOT_PATH: "/g?w": want a path without what a URL escapes`},
+		{"a relative path", public, "{path: mcp, authorization_servers: [https://a]}", `protected_resource: path: "mcp": want a canonical path that starts with /, without what a URL escapes, or none`},
+		{"a quote in the path", public, `{path: '/m"cp', authorization_servers: [https://a]}`, `protected_resource: path: "/m?cp": want a canonical path that starts with /, without what a URL escapes, or none`},
+		{"a space in the path", public, "{path: '/m cp', authorization_servers: [https://a]}", `protected_resource: path: "/m cp": want a canonical path that starts with /, without what a URL escapes, or none`},
+		{"a query in the path", public, "{path: '/mcp?x', authorization_servers: [https://a]}", `protected_resource: path: "/mcp?x": want a canonical path that starts with /, without what a URL escapes, or none`},
+		{"a fragment in the path", public, "{path: '/mcp#y', authorization_servers: [https://a]}", `protected_resource: path: "/mcp#y": want a canonical path that starts with /, without what a URL escapes, or none`},
+		{"an umlaut in the path", public, "{path: /ü, authorization_servers: [https://a]}", `protected_resource: path: "/??": want a canonical path that starts with /, without what a URL escapes, or none`},
+		{"all that a path may hold", public, "{path: \"/A-z.0_~!$&'()*+,=:@/\", authorization_servers: [https://a]}", ""},
+		{"no server", public, "{path: /mcp}", "protected_resource: authorization_servers: missing: want the issuers at which clients get tokens"},
+		{"a server over http", public, "{authorization_servers: [http://login.example.com]}", `protected_resource: authorization_servers: "http://login.example.com": want an https address without user, query and fragment`},
+		{"a server with a password", public, "{authorization_servers: ['https://user:password@login.example.com']}", `protected_resource: authorization_servers: "https://[secret]@login.example.com": want an https address without user, query and fragment`},
+		{"a server with an empty query", public, "{authorization_servers: ['https://login.example.com?']}", `protected_resource: authorization_servers: "https://login.example.com?": want an https address without user, query and fragment`},
+		{"a server with an empty fragment", public, "{authorization_servers: ['https://login.example.com#']}", `protected_resource: authorization_servers: "https://login.example.com#": want an https address without user, query and fragment`},
+		{"a server on no port", public, "{authorization_servers: ['https://login.example.com:0']}", `protected_resource: authorization_servers: "https://login.example.com:0": want an https address without user, query and fragment`},
+		{"two scopes in one", public, "{authorization_servers: [https://a], scopes_supported: ['a b']}", `protected_resource: scopes_supported: "a b": want single scopes, of printable ASCII without space, " and \`},
+		{"an empty scope", public, "{authorization_servers: [https://a], scopes_supported: ['']}", `protected_resource: scopes_supported: "": want single scopes, of printable ASCII without space, " and \`},
+		{"a scope of other letters", public, "{authorization_servers: [https://a], scopes_supported: [ü]}", `protected_resource: scopes_supported: "??": want single scopes, of printable ASCII without space, " and \`},
+		{"all that a scope may hold", public, "{authorization_servers: [https://a], scopes_supported: ['!#[]~', 'tools:read']}", ""},
+		{"servers beside the gateway's document", public, "{served_by_gateway: true, authorization_servers: [https://a]}", "protected_resource: served_by_gateway: true, but authorization_servers or scopes_supported is set: what they are is in the gateway's own document: want one of the two"},
+		{"scopes beside the gateway's document", public, "{served_by_gateway: true, scopes_supported: [a]}", "protected_resource: served_by_gateway: true, but authorization_servers or scopes_supported is set: what they are is in the gateway's own document: want one of the two"},
 	} {
-		if _, err := authz.Parse(authz.Source{Environ: []string{"JWT_SECRET_KEY=" + testSecret, public, policy(text)}}); err == nil || !strings.HasSuffix(err.Error(), message) {
-			t.Errorf("got %v, want %s", err, message)
+		_, err := authz.Parse(authz.Source{Environ: append(strings.Split(row.settings, "|"), "JWT_SECRET_KEY="+testSecret, policy(row.section))})
+		if row.message == "" && err != nil || row.message != "" && (err == nil || !strings.HasSuffix(err.Error(), row.message) || strings.Contains(err.Error(), "\n")) {
+			t.Errorf("%s: got %v, want %s", row.name, err, row.message)
 		}
 	}
 }

@@ -19,6 +19,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"envgate/authz"
 )
 
 // authority signs certificates for tests.
@@ -234,7 +236,7 @@ func TestTLSToTheUpstream(t *testing.T) {
 	}
 }
 
-// A certificate that has expired is served, and told: at start, and when a reload brings it.
+// A certificate that has expired is served, and told: by check, at start, and when a reload brings it.
 func TestExpiredCertificatesAreTold(t *testing.T) {
 	u := newRecorder(t, nil)
 	own, folder := newAuthority(t), t.TempDir()
@@ -254,4 +256,29 @@ func TestExpiredCertificatesAreTold(t *testing.T) {
 	eventually(t, "a line at start", func() bool { return expired(s, "traffic") && !expired(s, "admin") })
 	s = startSidecar(t, u.URL, "ENVGATE_WEB_CONFIG_FILE="+web)
 	eventually(t, "a line about the admin listener", func() bool { return expired(s, "admin") && !expired(s, "traffic") })
+	for _, row := range []struct{ name, setting, text string }{
+		{"none", "", ""},
+		{"expired", "ENVGATE_TLS_CERTIFICATE_FILE=" + certificate + "|ENVGATE_TLS_KEY_FILE=" + key, "The certificate of the traffic listener has EXPIRED, and clients refuse it: 20"},
+		{"expired, of the admin listener", "ENVGATE_WEB_CONFIG_FILE=" + web, "The certificate of the admin listener has EXPIRED, and clients refuse it: 20"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c, err := authz.Parse(authz.Source{Environ: append(strings.Split(row.setting, "|"), "JWT_SECRET_KEY="+testSecret)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var text strings.Builder
+			r := authz.Report{Certificates: Certificates(c)}
+			if err := r.Text(&text); err != nil || !strings.Contains(text.String(), row.text) || (row.text == "") != (len(r.Certificates) == 0) {
+				t.Errorf("%v in %s", err, text.String())
+			}
+		})
+	}
+	own.pair(t, folder, &x509.Certificate{})
+	c, err := authz.Parse(authz.Source{Environ: []string{"JWT_SECRET_KEY=" + testSecret, "ENVGATE_TLS_CERTIFICATE_FILE=" + certificate, "ENVGATE_TLS_KEY_FILE=" + key}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := Certificates(c); len(all) != 1 || all[0].Expired || all[0].Expires.Before(time.Now()) {
+		t.Errorf("a good one: %v", all)
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -57,15 +58,24 @@ func CheckURL(address string, insecure bool) error {
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
 		return errors.New("want an https address")
+	case !HasHost(u):
+		return errors.New("want an address with a host, and a port from 1 to 65535 or none")
 	case u.User != nil:
 		return errors.New("holds a user: want an address without")
-	case u.Scheme == "http" && !insecure && !loopback(u.Hostname()):
+	case u.Scheme == "http" && !insecure && !Loopback(u.Hostname()):
 		return errors.New("http: want https, or insecure_http: true")
 	}
 	return nil
 }
 
-func loopback(host string) bool {
+// HasHost tells whether an address names a host, and a port that there can be.
+func HasHost(u *url.URL) bool {
+	n, err := strconv.Atoi(u.Port())
+	return u.Hostname() != "" && (u.Port() == "" || err == nil && n >= 1 && n <= 65535)
+}
+
+// Loopback tells whether a host is this machine.
+func Loopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }

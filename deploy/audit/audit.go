@@ -30,8 +30,9 @@ type Environment struct {
 	Notes     []string `json:"notes,omitempty"`
 
 	config *authz.Config
-	unread bool     // some key lies in a file that can't be read here, or is said twice, differently
-	unsure []string // other settings that matter here, and are said twice, differently
+	doubt  authz.Doubt // about keys that lie in files that can't be read here, or are said twice, differently
+	hidden bool        // so does the policy
+	unsure []string    // other settings that matter here, and are said twice, differently
 }
 
 // String names the environment as people tell it apart.
@@ -68,22 +69,40 @@ func Audit(all []Environment) (r Report, err error) {
 
 func compare(from, to Environment) Pair {
 	p := Pair{From: from.String(), To: to.String()}
-	c := from.config.Cross(to.config, from.unread || to.unread)
+	c := from.config.Cross(to.config, from.doubt, to.doubt)
 	p.Separated, p.Known, p.Why, p.Set = !c.Works, c.Known, c.Why, c.Set
-	if c.Works {
-		return p
-	}
-	if contradicted := slices.Concat(from.unsure, to.unsure); len(contradicted) > 0 {
+	if contradicted := slices.Concat(from.unsure, to.unsure); p.Separated && len(contradicted) > 0 {
 		slices.Sort(contradicted)
 		p.Separated, p.Known = false, false
 		p.Why = "it depends on what is said twice, differently: " + strings.Join(slices.Compact(contradicted), ", ")
 		p.Set = "leave out the objects that are not the gateway's"
-		return p
 	}
-	if !c.Key && from.config.SameSecret(to.config) {
-		p.Why += "; both have one secret: who holds that can sign for both"
+	p.also(from.config.CrossIssuers(to.config))
+	if trusts := len(to.config.Policy.Issuers) > 0; from.hidden && (to.hidden || trusts) || to.hidden && len(from.config.Policy.Issuers) > 0 {
+		p.also(authz.Crossing{
+			Works: true, Why: "whether the policies trust one issuer can't be known: the file that ENVGATE_POLICY names can't be read here, or is said twice",
+			Set: "run the audit where the policy files are, or compare their issuers by hand",
+		})
 	}
 	return p
+}
+
+// also adds what becomes of other tokens, where some work or may work.
+func (p *Pair) also(c authz.Crossing) {
+	if !c.Works {
+		return
+	}
+	but := "; "
+	if p.Separated {
+		but = ", but "
+	}
+	p.Why += but + c.Why
+	if p.Set != "" {
+		p.Set += "; "
+	}
+	p.Set += c.Set
+	p.Known = c.Known || p.Known && !p.Separated
+	p.Separated = false
 }
 
 // Text writes the report for people.

@@ -33,7 +33,7 @@ var elsewhere = []string{
 // environment parses the settings as a sidecar would, but for what lies in files of another machine.
 func environment(from string, s *settings) (Environment, error) {
 	e := Environment{From: from}
-	values := maps.Clone(s.values)
+	values, policy := maps.Clone(s.values), s.values["ENVGATE_POLICY"]
 	for _, name := range elsewhere {
 		delete(values, name)
 	}
@@ -47,6 +47,15 @@ func environment(from string, s *settings) (Environment, error) {
 		return e, fmt.Errorf("%s: %s%s", from, strings.ReplaceAll(err.Error(), "\n", "; "), s.hint())
 	}
 	c.Algorithm, c.Embed = switches.Algorithm, switches.Embed
+	if policy != "" {
+		read, err := c.TakePolicy(policy)
+		if err != nil {
+			return e, fmt.Errorf("%s: %w", from, err)
+		}
+		if e.hidden = !read || s.twice["ENVGATE_POLICY"]; !read {
+			e.Notes = append(e.Notes, "ENVGATE_POLICY can't be read here: its issuers are not looked at")
+		}
+	}
 	e.config, e.Name, e.Issuer, e.Audience, e.Algorithm = c, c.Environment, c.Issuer, c.Audience, c.Algorithm
 	for _, w := range c.Warnings() {
 		if (w.Check == authz.PublishedSecret || w.Check == authz.WeakSecret) && !standsIn {
@@ -57,7 +66,9 @@ func environment(from string, s *settings) (Environment, error) {
 		contradiction := s.twice[name]
 		switch {
 		case contradiction && slices.Contains(keySettings, name):
-			e.unread = true
+			e.doubt = authz.KeysDisputed
+			e.Notes = append(e.Notes, name+" is said twice, differently: which one counts can't be known here")
+		case contradiction && name == "ENVGATE_POLICY":
 			e.Notes = append(e.Notes, name+" is said twice, differently: which one counts can't be known here")
 		case contradiction && slices.Contains(otherSettings, name):
 			e.unsure = append(e.unsure, name)
@@ -76,7 +87,7 @@ func (e *Environment) leaveOut(values map[string]string, algorithm string) (stan
 		if _, err := os.Stat(path); err == nil {
 			return false
 		}
-		e.unread = true
+		e.doubt = authz.KeysUnread
 		e.Notes = append(e.Notes, name+" can't be read here")
 		return true
 	}
