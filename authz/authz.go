@@ -63,7 +63,7 @@ func (g *Guard) Check(r *http.Request) Decision {
 		return g.reject(MethodNotAllowed)
 	}
 	raw, unchanged := rawPath(r)
-	if !unchanged {
+	if !unchanged || !sendableHost(r.Host) {
 		return g.reject(BadPath)
 	}
 	d := Decision{Outcome: Accepted, Reason: None, Route: "protected"}

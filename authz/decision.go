@@ -65,7 +65,7 @@ const invalidCredentials = "Invalid authentication credentials"
 // Reasons is the decision table, in the order in which a request or token is judged: the first failure is the reason.
 var Reasons = []ReasonText{
 	{MethodNotAllowed, http.StatusMethodNotAllowed, "Method not allowed", "the method is not forwarded", "CONNECT, TRACE, or no token (RFC 9110, section 5.6.2)"},
-	{BadPath, http.StatusBadRequest, "Bad request path", "the path can't be forwarded unchanged", "a path that would be re-encoded on its way to the upstream"},
+	{BadPath, http.StatusBadRequest, "Bad request path", "the path can't be forwarded unchanged", "a path that would be re-encoded, or a Host that would be changed, on its way to the upstream"},
 	{NoToken, http.StatusUnauthorized, "Authorization token required", "", "a protected route without any candidate"},
 	{AmbiguousCredential, http.StatusUnauthorized, invalidCredentials, "the credential could be read in two ways", "the auth header twice or named in Connection (400); a quoted or escaped token cookie as the only credential (401)"},
 	{UnsupportedScheme, http.StatusUnauthorized, invalidCredentials, "the authentication scheme is not Bearer", "a protected route with nothing but an auth header of another scheme"},

@@ -126,6 +126,14 @@ func isAlphanumeric(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }
 
+// sendableHost tells whether net/http sends a Host on unchanged: it empties one with other characters than RFC 3986 (section
+// 3.2.2) has in hosts, and cuts an IPv6 address's zone off. Over HTTP/1 it refuses the former itself. One that is empty becomes
+// the upstream's own.
+func sendableHost(host string) bool {
+	zone := strings.IndexByte(host, '[') >= 0 && strings.IndexByte(host, '%') >= 0
+	return !zone && strings.Trim(host, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~!$&'()*+,;=%:@[]") == ""
+}
+
 // rawPath returns the path of a request as the client sent it, and whether Go sends the same bytes on. It does not for
 // a path that it would encode differently: what is judged must be what is sent.
 func rawPath(r *http.Request) (string, bool) {

@@ -112,6 +112,9 @@ func TestHeadersAreLimited(t *testing.T) {
 		{"the default", "ENVGATE_MODE=enforce", strings.Repeat("X: y\r\n", 257), 431, "headers"},
 		{"no limit", "ENVGATE_MAX_HEADERS=0", strings.Repeat("X: y\r\n", 2000), 200, ""},
 		{"too many bytes", "ENVGATE_MAX_HEADER_BYTES=4096", "X: " + strings.Repeat("y", 9000) + "\r\n", 431, "header_bytes"},
+		{"as many bytes as may be", "ENVGATE_MAX_HEADER_BYTES=4096", "X: " + strings.Repeat("y", 4096-38) + "\r\n", 200, ""},
+		{"one byte more", "ENVGATE_MAX_HEADER_BYTES=4096", "X: " + strings.Repeat("y", 4096-37) + "\r\n", 431, "header_bytes"},
+		{"far too many bytes", "ENVGATE_MAX_HEADER_BYTES=4096", "X: " + strings.Repeat("y", 40000) + "\r\n", 431, "header_bytes"},
 		{"more bytes than by default", "ENVGATE_MAX_HEADER_BYTES=200000", "X: " + strings.Repeat("y", 150000) + "\r\n", 200, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -130,6 +133,27 @@ func TestHeadersAreLimited(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Over HTTP/2 the limit is the same, and the connection goes on.
+func TestHeadersAreLimitedOverHTTP2(t *testing.T) {
+	s := startSidecar(t, newRecorder(t, nil).URL, "ENVGATE_MAX_HEADER_BYTES=4096")
+	client := h2cClient()
+	for n, row := range []struct{ bytes, status int }{{3000, 200}, {4096, 431}, {9000, 431}, {3000, 200}} {
+		r, _ := http.NewRequest(http.MethodGet, "http://"+s.addr+"/health", nil)
+		r.Header.Set("X", strings.Repeat("y", row.bytes))
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != row.status {
+			t.Errorf("request %d of %d bytes: %d", n, row.bytes, res.StatusCode)
+		}
+	}
+	if got := s.limited("header_bytes"); got != "2" {
+		t.Errorf("counted %s", got)
 	}
 }
 

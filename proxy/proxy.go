@@ -83,7 +83,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.remember(r, &e.decision)
 	p.warnings.observe(r, &e.decision)
 	defer p.log.access(e)
-	if !authz.WebSocket(r.Header) || !authz.NamedInConnection(r.Header, "Upgrade") { // h2c and the like: served as plain HTTP
+	if !upgrades(r) { // h2c and the like: served as plain HTTP
 		delete(r.Header, "Upgrade")
 	}
 	switch {
@@ -94,6 +94,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		e.forward()
 	}
+}
+
+// upgrades tells whether a request opens a WebSocket (RFC 6455, section 4.1): a GET without a body. HTTP/1.0 has no upgrades
+// (RFC 9110, section 7.8).
+func upgrades(r *http.Request) bool {
+	return authz.WebSocket(r.Header) && authz.NamedInConnection(r.Header, "Upgrade") && r.Method == http.MethodGet && r.ProtoAtLeast(1, 1) && r.ContentLength == 0
 }
 
 // sending tells whether the client is still sending its body: net/http would wait for up to 256 KiB of it before it answers,

@@ -77,7 +77,7 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 	s.traffic = &http.Server{
 		Handler: s.proxy, ErrorLog: quiet, Protocols: protocols,
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout,
-		MaxHeaderBytes:               c.HeaderBytes(),
+		MaxHeaderBytes:               c.HeaderBytes() + headSlack,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is judged like any other request
 	}
 	if c.ServerTLS != nil {

@@ -244,19 +244,22 @@ func TestOtherUpgradesAreServedAsPlainHTTP(t *testing.T) {
 		_, _ = io.WriteString(w, "plain")
 	})
 	s := startSidecar(t, u.URL)
-	for _, lines := range []string{
-		"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n",
-		"Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n",
-		"Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n",
-		"Connection: Upgrade\r\nUpgrade: TLS/1.3\r\n",
-		"Upgrade: h2c\r\n",
+	for _, row := range []struct{ method, version, lines string }{
+		{"GET", "1.1", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n"},
+		{"GET", "1.1", "Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n"},
+		{"GET", "1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n"},
+		{"GET", "1.1", "Connection: Upgrade\r\nUpgrade: TLS/1.3\r\n"},
+		{"GET", "1.1", "Upgrade: h2c\r\n"},
+		{"GET", "1.0", "Connection: Upgrade\r\nUpgrade: websocket\r\n"},
+		{"POST", "1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n"},
+		{"GET", "1.1", "Connection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"},
 	} {
-		res, body := s.raw("GET /tools HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + token(t, nil) + "\r\n" + lines + "\r\n")
+		res, body := s.raw(row.method + " /tools HTTP/" + row.version + "\r\nHost: h\r\nAuthorization: Bearer " + token(t, nil) + "\r\n" + row.lines + "\r\n")
 		if res.StatusCode != 200 || body != "plain" {
-			t.Errorf("%q: %d %q", lines, res.StatusCode, body)
+			t.Errorf("%q: %d %q", row, res.StatusCode, body)
 		}
 		if h := u.last(t).header; h.Get("Upgrade") != "" || h.Get("Http2-Settings") != "" {
-			t.Errorf("%q: the upstream saw %v", lines, h)
+			t.Errorf("%q: the upstream saw %v", row, h)
 		}
 	}
 }
