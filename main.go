@@ -275,7 +275,7 @@ func (p *program) check(c *cli.Context) error {
 		return err
 	}
 	report := authz.NewReport(config, proxy.Exposure(config)...)
-	report.Certificates = proxy.Certificates(config)
+	report.Certificates, report.AtOnce = proxy.Certificates(config), proxy.AtOnce(config)
 	if err := p.print(asJSON, report, report.Text); err != nil {
 		return err
 	}

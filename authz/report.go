@@ -28,9 +28,16 @@ type Report struct {
 	ProtectedResource *ResourceMetadata `json:"protected_resource,omitempty"`
 
 	Certificates []Certificate `json:"certificates,omitempty"`
+	AtOnce       *AtOnce       `json:"at_once,omitempty"`
 
 	Warnings []Warning `json:"warnings"`
 	Errors   []string  `json:"errors,omitempty"`
+}
+
+// AtOnce is what is served at once, at most: the settings and the file descriptors of the process bound it.
+type AtOnce struct {
+	Connections int `json:"connections"`
+	Requests    int `json:"requests"`
 }
 
 // Certificate is that of a listener. One that has expired is served all the same.
@@ -135,6 +142,9 @@ func (r Report) Text(w io.Writer) error {
 			line[1] = "none"
 		}
 		_, _ = fmt.Fprintf(t, "  %s:\t%s\n", line[0], line[1])
+	}
+	if r.AtOnce != nil {
+		_, _ = fmt.Fprintf(t, "  at once, with the file descriptors here:\t%d connections, %d requests\n", r.AtOnce.Connections, r.AtOnce.Requests)
 	}
 	_, _ = fmt.Fprintf(t, "\nTokens are looked for in:\n")
 	for _, s := range r.Tokens {

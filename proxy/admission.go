@@ -24,7 +24,7 @@ type admission struct {
 }
 
 func admit(l net.Listener, c *authz.Config, m *metrics.Metrics) *admission {
-	return &admission{Listener: l, metrics: m, most: affordable(c.MaxConnections, allowedDescriptors()), share: c.MaxConnectionsPerAddress, sources: map[netip.Prefix]int{}}
+	return &admission{Listener: l, metrics: m, most: AtOnce(c).Connections, share: c.MaxConnectionsPerAddress, sources: map[netip.Prefix]int{}}
 }
 
 // Accept implements net.Listener.

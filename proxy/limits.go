@@ -19,7 +19,7 @@ type limits struct {
 }
 
 func newLimits(c *authz.Config, m *metrics.Metrics) *limits {
-	return &limits{metrics: m, requests: int64(affordable(c.MaxRequests, allowedDescriptors())), headers: c.MaxHeaders, bytes: c.HeaderBytes(), body: c.MaxBodyBytes}
+	return &limits{metrics: m, requests: int64(AtOnce(c).Requests), headers: c.MaxHeaders, bytes: c.HeaderBytes(), body: c.MaxBodyBytes}
 }
 
 // enter counts a request in until leave, and tells whether it is over a limit, and by what decision it is refused then.
