@@ -1,8 +1,13 @@
 package authz
 
 import (
+	"bytes"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 )
 
 func TestRoutes(t *testing.T) {
@@ -235,4 +240,38 @@ func TestWebSocket(t *testing.T) {
 			t.Errorf("%s: %t", line, got)
 		}
 	}
+}
+
+func TestHostsThatGoWouldChange(t *testing.T) {
+	g := newGuard(t)
+	for _, row := range []struct {
+		host string
+		ok   bool
+	}{
+		{"gateway.example.com", true}, {"gateway.example.com:4444", true}, {"127.0.0.1:4444", true}, {"[::1]:4444", true}, {"[fe80::1]", true}, {"a_b-c~d", true},
+		{"a%20b", true}, {"A.B", true}, {"", true},
+		{"[fe80::1%25eth0]:4444", false}, {"h/admin", false}, {`h"x`, false}, {"h x", false}, {"h?x", false}, {"h#x", false}, {`h\x`, false}, {"<h>", false}, {"h\tx", false},
+		{"h\x00", false}, {"http://evil", false}, {"h\u00e4", false}, {"\xe4", false}, {"h|x", false}, {"h^x", false}, {"h`x", false}, {"{h}", false}, {"user@h", false},
+	} {
+		r := request(t, "GET /health")
+		r.Host = row.host
+		if d := g.Check(r); (d.Reason == BadPath) == row.ok {
+			t.Errorf("%q: %s", row.host, d.Reason)
+		}
+	}
+}
+
+// Whatever host is let through, net/http writes it as it is.
+func TestHostsGoOnUnchanged(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		host := rapid.StringMatching(`[ -~\x80-\xff\x00-\x1f]{1,12}|\[?[0-9a-f:%]{1,12}\]?(:[0-9]{1,3})?`).Draw(t, "host")
+		if !sendableHost(host) {
+			return
+		}
+		var out bytes.Buffer
+		r := &http.Request{Method: "GET", Host: host, URL: &url.URL{Path: "/"}}
+		if err := r.Write(&out); err != nil || !strings.Contains(out.String(), "\r\nHost: "+host+"\r\n") {
+			t.Errorf("%q goes on as %q, %v", host, out.String(), err)
+		}
+	})
 }

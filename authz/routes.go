@@ -130,8 +130,12 @@ func isAlphanumeric(c byte) bool {
 // 3.2.2) has in hosts, and cuts an IPv6 address's zone off. Over HTTP/1 it refuses the former itself. One that is empty becomes
 // the upstream's own.
 func sendableHost(host string) bool {
-	zone := strings.IndexByte(host, '[') >= 0 && strings.IndexByte(host, '%') >= 0
-	return !zone && strings.Trim(host, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~!$&'()*+,;=%:@[]") == ""
+	for i := range len(host) {
+		if !isAlphanumeric(host[i]) && strings.IndexByte("-.:_~!$&'()*+,;=%[]", host[i]) < 0 {
+			return false
+		}
+	}
+	return strings.IndexByte(host, '[') < 0 || strings.IndexByte(host, '%') < 0
 }
 
 // rawPath returns the path of a request as the client sent it, and whether Go sends the same bytes on. It does not for
