@@ -21,7 +21,7 @@ type Limits struct {
 	RefusalsPerMinute        int // of one client address
 }
 
-const minHeaderBytes = 64 << 10
+const minHeaderBytes = 68 << 10 // a token of 64 KiB is refused as one that is too large
 
 // HeaderBytes is how long a request's headers may be: enough for three tokens, where no setting says so.
 func (c *Config) HeaderBytes() int {
