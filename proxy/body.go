@@ -27,8 +27,9 @@ type requestBody struct {
 	failed  atomic.Pointer[bodyFailure]
 	mu      sync.Mutex
 	clock   *time.Timer
-	waiting bool // for the client
-	over    bool // the request is: nobody waits any more
+	waiting bool      // for the client
+	until   time.Time // it is
+	over    bool      // the request is: nobody waits any more
 }
 
 // bodyFailure is what a client is told of a body that can't be sent on.
@@ -125,6 +126,7 @@ func (b *requestBody) inTime(p []byte) (int, error) {
 func (b *requestBody) await(waiting bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.until = time.Now().Add(b.wait)
 	switch b.waiting = waiting; {
 	case !waiting:
 		b.clock.Stop()
@@ -139,7 +141,7 @@ func (b *requestBody) await(waiting bool) {
 func (b *requestBody) giveUp() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.waiting && !b.over && b.failed.CompareAndSwap(nil, bodyLate) {
+	if b.waiting && !time.Now().Before(b.until) && !b.over && b.failed.CompareAndSwap(nil, bodyLate) {
 		b.e.p.metrics.Limited(metrics.LimitBodyTime)
 		_ = b.control.SetReadDeadline(time.Now())
 	}
@@ -167,16 +169,27 @@ func (b *requestBody) isRead(within time.Duration) bool {
 // would wait. The body is closed by end.
 func (b *requestBody) Close() error { return nil }
 
-// end closes the body when the request is over, with the answer sent before. What is left of it is taken for a moment.
-func (b *requestBody) end() {
+// end gives the request its own body back when it is over. What the client is still sending is taken for a moment, with the
+// answer sent before where its length is known; else net/http sends the rest of it first, and takes less. After a panic there
+// is no answer, and the body is closed here: net/http uses its buffer again (golang/go issue 46866).
+func (b *requestBody) end(panicked bool) {
 	b.mu.Lock()
 	b.over = true
 	b.mu.Unlock()
-	if b.e.r.ProtoMajor == 1 && !b.isRead(0) {
-		if b.e.status >= http.StatusOK { // else there is no answer, and must be none
-			_ = b.control.Flush()
-		}
+	r := b.e.r
+	r.Body = b.ReadCloser
+	switch {
+	case r.ProtoMajor != 1 || b.isRead(0):
+	case panicked:
+		_ = b.control.SetReadDeadline(time.Now())
+	default:
 		_ = b.control.SetReadDeadline(time.Now().Add(lingering))
+		if b.e.w.Header().Get("Content-Length") != "" {
+			_ = b.control.Flush()
+			_, _ = io.Copy(io.Discard, b.ReadCloser)
+		}
 	}
-	_ = b.ReadCloser.Close()
+	if panicked {
+		_ = b.ReadCloser.Close()
+	}
 }

@@ -128,3 +128,39 @@ func TestAnEarlyAnswerArrives(t *testing.T) {
 		})
 	}
 }
+
+// Whoever goes on sending has the answer all the same: nothing is reset before it is read.
+func TestAnEarlyAnswerArrivesWhileTheClientSends(t *testing.T) {
+	u := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		http.Error(w, "no", http.StatusForbidden)
+	}))
+	t.Cleanup(u.Close)
+	s := startSidecar(t, u.URL)
+	for _, row := range []struct {
+		name, head, status string
+		length             int
+	}{
+		{"refused", "POST /tools HTTP/1.1\r\n", "401", 8 << 20}, {"refused, little", "POST /tools HTTP/1.1\r\n", "401", 200 << 10},
+		{"to the login page", "POST /tools HTTP/1.1\r\nAccept: text/html\r\n", "303", 8 << 20},
+		{"by the gateway", "POST /auth/login HTTP/1.1\r\n", "403", 8 << 20},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			for range 5 {
+				conn, err := net.Dial("tcp", s.addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+				fmt.Fprintf(conn, "%sHost: h\r\nContent-Length: %d\r\n\r\n", row.head, row.length)
+				_, _ = conn.Write(make([]byte, row.length)) // all of it, before the answer is looked at
+				answer, err := io.ReadAll(conn)
+				_ = conn.Close()
+				if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 "+row.status)) || bytes.Contains(answer, []byte("chunked")) {
+					t.Fatalf("%v: %s", err, answer)
+				}
+			}
+		})
+	}
+}

@@ -12,7 +12,7 @@ import (
 type passwords struct {
 	hashes map[string][]byte
 
-	known   sync.Map   // by the SHA-256 of user and password: those that were right
+	known   sync.Map   // by user: the SHA-256 of the name and the password that was right last
 	hashing sync.Mutex // one at a time: each takes a good part of a core
 }
 
@@ -48,7 +48,7 @@ func (p *passwords) know(r *http.Request) bool {
 	defer p.hashing.Unlock()
 	right := bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil && is
 	if right {
-		p.known.Store(both, true)
+		p.known.Store(user, both)
 	}
 	return right
 }

@@ -64,9 +64,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e := &exchange{p: p, rules: p.rules.Load(), w: w, r: r, started: time.Now()}
 	p.metrics.InFlight(1)
 	defer p.metrics.InFlight(-1)
+	done := false
 	if r.ContentLength != 0 {
 		e.body = watchBody(e)
-		defer e.body.end()
+		defer func() { e.body.end(!done) }()
 	}
 
 	defer p.limits.leave()
@@ -94,6 +95,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		e.forward()
 	}
+	done = true
 }
 
 // upgrades tells whether a request opens a WebSocket (RFC 6455, section 4.1): a GET without a body. HTTP/1.0 has no upgrades

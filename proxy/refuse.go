@@ -106,6 +106,7 @@ func (e *exchange) problem(status int, p problem) {
 func (e *exchange) sendToLogin() {
 	h := e.w.Header()
 	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", "0")
 	e.allowOrigin(h)
 	e.closeUnread(h)
 	status := http.StatusSeeOther

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -15,8 +16,8 @@ import (
 
 	"envgate/authz"
 
-	"github.com/goccy/go-yaml"
 	"github.com/prometheus/exporter-toolkit/web"
+	"go.yaml.in/yaml/v2" // what the toolkit reads with: another one reads some texts differently
 	"golang.org/x/time/rate"
 )
 
@@ -40,7 +41,7 @@ func CheckWebConfig(c *authz.Config) error {
 
 // quoted is text of the file inside a message about it: it may be a password's hash or a key. So may the name of a field that
 // is none be, or what stands where a path belongs.
-var quoted = regexp.MustCompile("`[^`]*`|\"[^\"]*\"|\\bfield \\S{24,} not found|-----BEGIN .*")
+var quoted = regexp.MustCompile("`[^`]*`|started with '[^']*'|\"[^\"]*\"|\\bfield \\S{24,} not found|-----BEGIN .*")
 
 // readWebConfig reads a web configuration as a whole; without a path it is an empty one.
 func readWebConfig(path string) (w *webConfig, err error) {
@@ -55,6 +56,7 @@ func readWebConfig(path string) (w *webConfig, err error) {
 	if is, err := os.Stat(path); err == nil && !is.Mode().IsRegular() && !is.IsDir() { // a pipe would hold up who opens it
 		return nil, errors.New("not a regular file")
 	}
+	text, unread := os.ReadFile(path)
 	if err := web.Validate(path); err != nil {
 		var missing *os.PathError
 		if errors.As(err, &missing) && missing.Path == path {
@@ -62,12 +64,11 @@ func readWebConfig(path string) (w *webConfig, err error) {
 		}
 		return nil, withoutText(err)
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, errors.Unwrap(err)
+	if again, err := os.ReadFile(path); unread != nil || err != nil || !bytes.Equal(again, text) {
+		return nil, errors.New("changed while it was read")
 	}
 	c := &web.Config{TLSConfig: web.TLSConfig{MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS13}, HTTPConfig: web.HTTPConfig{HTTP2: true}} // as the toolkit presets them
-	if err := yaml.Unmarshal(text, c); err != nil {
+	if err := yaml.UnmarshalStrict(text, c); err != nil {
 		return nil, errors.New("not YAML") // which the toolkit would have said
 	}
 	c.TLSConfig.SetDirectory(filepath.Dir(path))
@@ -99,6 +100,15 @@ func (w *webConfig) takeTLS(c *web.Config) error {
 		return err
 	}
 	settings.Certificates, settings.GetCertificate = []tls.Certificate{*pair}, nil
+	if allowed := settings.VerifyPeerCertificate; allowed != nil { // which isn't asked where a session is resumed
+		settings.VerifyPeerCertificate = nil
+		settings.VerifyConnection = func(s tls.ConnectionState) error {
+			if len(s.PeerCertificates) == 0 {
+				return nil
+			}
+			return allowed([][]byte{s.PeerCertificates[0].Raw}, nil)
+		}
+	}
 	settings.NextProtos = []string{"http/1.1"}
 	if c.HTTPConfig.HTTP2 {
 		settings.NextProtos = []string{"h2", "http/1.1"}

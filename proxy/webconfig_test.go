@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -202,6 +203,16 @@ func TestPasswordsThatAreKnown(t *testing.T) {
 			}
 		}
 	}
+	for n := range 20 { // bcrypt's key is the first 72 bytes of the password and a zero, again and again
+		r := &http.Request{Header: http.Header{}}
+		r.SetBasicAuth("operator", strings.Repeat("first\x00", 12)+strconv.Itoa(n))
+		p.know(r)
+	}
+	known := 0
+	p.known.Range(func(any, any) bool { known++; return true })
+	if known != 2 {
+		t.Errorf("%d passwords are remembered, of two users", known)
+	}
 	if p.know(&http.Request{Header: http.Header{}}) {
 		t.Error("no password is known")
 	}
@@ -217,6 +228,7 @@ func TestBrokenWebConfigurations(t *testing.T) {
 		"a certificate that isn't":     {"tls_server_config: {cert_file: none.crt, key_file: none.key}\n", `"FILE": failed to read cert_file (FOLDER/none.crt): open FOLDER/none.crt: no such file or directory`},
 		"a secret for a key":           {"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b: x\n", `"FILE": yaml: unmarshal errors: line 1: [redacted] in type web.Config`},
 		"a key where its path belongs": {"tls_server_config: {key_file: tls.key, cert_file: \"/-----BEGIN EC PRIVATE KEY-----\\nMHcCAQEEIA8CDKunGVAX5hTF1HtitjTu6FnhukBzTwz5\\n\"}\n", `"FILE": failed to read cert_file (/[redacted]`},
+		"a password for its hash":      {"basic_auth_users: {operator: web-config-password-that-is-as-long-as-a-bcrypt-hash-is-in-this-file-too}\n", `"FILE": crypto/bcrypt: bcrypt hashes must start with '$', but hashedSecret [redacted]`},
 		"a header that isn't allowed":  {"http_server_config: {headers: {X-Other: x}}\n", `"FILE": HTTP header [redacted] can not be configured`},
 	} {
 		file := filepath.Join(folder, "web.yaml")
@@ -268,6 +280,11 @@ func TestWhatAWebConfigurationMaySay(t *testing.T) {
 		header, value      string
 	}{
 		{"a header", "http_server_config: {headers: {X-Frame-Options: deny}}", "http", nil, []int{200, 200}, "X-Frame-Options", "deny"},
+		{"a password behind a byte order mark", "\ufeff" + users("first"), "http", nil, []int{401}, "", ""},
+		{"a password on a line that ends oddly", "rate_limit: {}\u0085" + users("first"), "http", nil, []int{401}, "", ""},
+		{"a password behind a line separator", "http_server_config: {}\u2028" + users("first"), "http", nil, []int{401}, "", ""},
+		{"HTTP/2 off, in another word", "tls_server_config: {" + pair + "}\nhttp_server_config: {http2: off}", "https", trust, []int{200}, "Protocol", "HTTP/1.1"},
+		{"a rate in nanoseconds", "rate_limit: {interval: 3600000000000, burst: 1}", "http", nil, []int{200, 429}, "", ""},
 		{"a rate", "rate_limit: {interval: 1h, burst: 2}", "http", nil, []int{200, 200, 429}, "", ""},
 		{"HTTP/2", "tls_server_config: {" + pair + "}", "https", trust, []int{200}, "Protocol", "HTTP/2.0"},
 		{"no HTTP/2", "tls_server_config: {" + pair + "}\nhttp_server_config: {http2: false}", "https", trust, []int{200}, "Protocol", "HTTP/1.1"},
@@ -303,4 +320,34 @@ func (s *sidecar) scrape(scheme string, settings *tls.Config) (int, http.Header)
 		res.Header.Set("Cipher", tls.CipherSuiteName(res.TLS.CipherSuite))
 	}
 	return res.StatusCode, res.Header
+}
+
+// A session that is resumed counts as its certificate does now.
+func TestANameThatIsNoLongerAllowedResumesNothing(t *testing.T) {
+	own, folder := newAuthority(t), t.TempDir()
+	own.pair(t, folder, &x509.Certificate{})
+	write(t, filepath.Join(folder, "ca.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.certificate.Raw})))
+	file := filepath.Join(folder, "web.yaml")
+	allow := func(name string) {
+		write(t, file, "tls_server_config: {cert_file: tls.crt, key_file: tls.key, client_ca_file: ca.pem, client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: ["+name+"]}\n")
+	}
+	allow("localhost")
+	s := newSidecar(t, "http://127.0.0.1:1", "ENVGATE_WEB_CONFIG_FILE="+file)
+	s.run(t, s.parse)
+	settings := &tls.Config{RootCAs: own.pool(), Certificates: []tls.Certificate{own.client(t)}, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
+	resumed := false
+	settings.VerifyConnection = func(c tls.ConnectionState) error { resumed = c.DidResume; return nil }
+	for range 2 {
+		if code, text := s.adminAs("https", "GET", "/metrics", "", settings); code != 200 {
+			t.Fatal(text)
+		}
+	}
+	if !resumed {
+		t.Fatal("sessions aren't resumed: the test shows nothing")
+	}
+	allow("other")
+	eventually(t, "the session is refused", func() bool {
+		code, _ := s.adminAs("https", "GET", "/metrics", "", settings)
+		return code == 0
+	})
 }
