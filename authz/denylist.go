@@ -182,9 +182,7 @@ func deniedTime(s []byte) (seconds float64, ok bool) {
 }
 
 // tokenLike recognises what may be a token: it must not be shown, and is no jti.
-func tokenLike(s []byte) bool {
-	return bytes.Contains(s, []byte("eyJ")) && bytes.IndexByte(s, '.') >= 0
-}
+func tokenLike(s []byte) bool { return bytes.Contains(s, []byte("eyJ")) && bytes.ContainsRune(s, '.') }
 
 // quoted is text of the file as an error may show it: cut, printable, and nothing of a token.
 func quoted(s []byte) string {

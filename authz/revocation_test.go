@@ -280,3 +280,11 @@ func BenchmarkDenyListRead(b *testing.B) {
 		}
 	}
 }
+
+// Who keeps settings keeps no deny-list.
+func TestSettingsHoldNoDenyList(t *testing.T) {
+	c := newGuard(t, "ENVGATE_DENY_LIST="+writeFile(t, []byte("jti a\n"))).c
+	if settings := c.Settings(); settings.DenyList() != nil || c.DenyList() == nil || settings.Environment != c.Environment {
+		t.Errorf("%v and %v", settings.DenyList(), c.DenyList())
+	}
+}

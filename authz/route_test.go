@@ -250,7 +250,7 @@ func TestHostsThatGoWouldChange(t *testing.T) {
 	}{
 		{"gateway.example.com", true}, {"gateway.example.com:4444", true}, {"127.0.0.1:4444", true}, {"[::1]:4444", true}, {"[fe80::1]", true}, {"a_b-c~d", true},
 		{"a%20b", true}, {"A.B", true}, {"", true},
-		{"[fe80::1%25eth0]:4444", false}, {"h/admin", false}, {`h"x`, false}, {"h x", false}, {"h?x", false}, {"h#x", false}, {`h\x`, false}, {"<h>", false}, {"h\tx", false},
+		{"[fe80::1%25eth0]:4444", false}, {"%5b[", false}, {"h/admin", false}, {`h"x`, false}, {"h x", false}, {"h?x", false}, {"h#x", false}, {`h\x`, false}, {"<h>", false}, {"h\tx", false},
 		{"h\x00", false}, {"http://evil", false}, {"h\u00e4", false}, {"\xe4", false}, {"h|x", false}, {"h^x", false}, {"h`x", false}, {"{h}", false}, {"user@h", false},
 	} {
 		r := request(t, "GET /health")
