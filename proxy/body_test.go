@@ -101,14 +101,20 @@ func TestBodiesHaveTimeOverHTTP2(t *testing.T) {
 	}
 }
 
-// The gateway may answer before the body is there: the client has the answer at once, whole, and the connection ends.
-func TestAnEarlyAnswerArrives(t *testing.T) {
+// earlyUpstream answers before it reads a body.
+func earlyUpstream(t *testing.T) (address string) {
+	t.Helper()
 	u := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		http.Error(w, "no", http.StatusForbidden)
 	}))
 	t.Cleanup(u.Close)
-	s := startSidecar(t, u.URL)
+	return u.URL
+}
+
+// The gateway may answer before the body is there: the client has the answer at once, whole, and the connection ends.
+func TestAnEarlyAnswerArrives(t *testing.T) {
+	s := startSidecar(t, earlyUpstream(t))
 	good := "Authorization: Bearer " + token(t, nil) + "\r\n"
 	for _, row := range []struct {
 		name, head string
@@ -131,12 +137,7 @@ func TestAnEarlyAnswerArrives(t *testing.T) {
 
 // Whoever goes on sending has the answer all the same: nothing is reset before it is read.
 func TestAnEarlyAnswerArrivesWhileTheClientSends(t *testing.T) {
-	u := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_ = http.NewResponseController(w).EnableFullDuplex()
-		http.Error(w, "no", http.StatusForbidden)
-	}))
-	t.Cleanup(u.Close)
-	s := startSidecar(t, u.URL)
+	s := startSidecar(t, earlyUpstream(t))
 	for _, row := range []struct {
 		name, head, status string
 		length             int
