@@ -142,6 +142,7 @@ func outOfFilesByStreams(t *testing.T) row {
 	var h2c http.Protocols
 	h2c.SetUnencryptedHTTP2(true)
 	s.load = startLoadBy(&http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{Protocols: &h2c}}, "http", 0, func() string { return s.p.Traffic })
+	s.load.ask("/tools", s.token) // opens the connection that the others share
 	s.gateway.behave(stalled)
 	s.begin()
 	var all sync.WaitGroup
