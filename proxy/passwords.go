@@ -41,7 +41,7 @@ func (p *passwords) know(r *http.Request) bool {
 		hash = []byte(nobody)
 	}
 	both := sha256.Sum256([]byte(user + ":" + password)) // as they came: a user's name has no colon (RFC 7617 section 2)
-	if _, right := p.known.Load(both); right {           // who guesses holds up nobody else
+	if known, _ := p.known.Load(user); known == both {   // who guesses holds up nobody else
 		return true
 	}
 	p.hashing.Lock()
