@@ -87,6 +87,14 @@ func (s *stage) kinds() []kind {
 	}
 }
 
+// again sends other requests instead.
+func (s *stage) again(rate int, kinds ...kind) {
+	s.load.stopOnce()
+	s.gateway.ids = nil // two loads have the same numbers
+	s.load = startLoad(rate, func() string { return s.p.Traffic }, kinds...)
+	s.begin()
+}
+
 // begin forgets what was seen and counted so far.
 func (s *stage) begin() {
 	s.load.seen()

@@ -5,6 +5,7 @@ package faults
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -28,12 +29,9 @@ func standIssued(t *testing.T, rate int, cooldown time.Duration, settings ...str
 	policy = filepath.Join(t.TempDir(), "policy.yaml")
 	replace(t, map[string][]byte{policy: policyOf(issuer, cooldown, 0)})
 	s = stand(t, 100, processtest.Command{Settings: append(settings, "ENVGATE_POLICY="+policy)})
-	s.load.stopOnce()
 	keys := `envgate_keys{issuer="` + issuer.URL + `"}`
 	eventually(t, "keys", func() bool { return s.p.Counts()[keys] == 1 })
-	s.gateway.ids = nil // two loads have the same numbers
-	s.load = startLoad(rate, func() string { return s.p.Traffic }, append(s.kinds(), kind{"issuer's", "GET", "/tools", text(issued), 200})...)
-	s.begin()
+	s.again(rate, append(s.kinds(), kind{"issuer's", "GET", "/tools", text(issued), 200})...)
 	return s, issuer, policy, issued
 }
 
@@ -44,16 +42,14 @@ func keysRotated(t *testing.T) row {
 	file := filepath.Join(t.TempDir(), "secret")
 	replace(t, map[string][]byte{file: []byte(secret(0))})
 	s, issuer, _, issued := standIssued(t, 10, cooldown, "JWT_SECRET_KEY=", "JWT_SECRET_KEY_FILE="+file)
-	s.load.stopOnce() // its tokens are under another secret
 	var own, former atomic.Value
 	own.Store(processtest.SignedBy(t, secret(0), nil))
 	former.Store(own.Load())
 	first := issued.Load().(string)
-	s.load = startLoad(1000, func() string { return s.p.Traffic },
+	s.again(1000, // whose tokens are under that secret
 		kind{"current secret's GET", "GET", "/tools", text(&own), 200}, kind{"former secret's GET", "GET", "/tools", text(&former), 200},
 		kind{"newest key's GET", "GET", "/tools", text(issued), 200}, kind{"first key's GET", "GET", "/tools", func() string { return first }, 200},
 		kind{"no token", "GET", "/tools", nil, 401})
-	s.begin()
 	const rotations = 5
 	for n := range rotations {
 		time.Sleep(max(cooldown+200*time.Millisecond, *hold)) // keys follow each other in days, not within the cooldown
@@ -92,8 +88,7 @@ func reloaded(t *testing.T) row {
 	}
 	s.load.stopOnce()
 	before := settled(s.p)
-	s.load = startLoad(1000, func() string { return s.p.Traffic }, s.load.kinds...)
-	s.begin()
+	s.again(1000, s.load.kinds...)
 	for range 200 {
 		reload()
 	}
@@ -114,13 +109,9 @@ func keysMadeUp(t *testing.T) row {
 	}
 	var asked atomic.Int64
 	before, fetches := settled(s.p), issuer.Fetches()
-	s.load = startLoad(1250, func() string { return s.p.Traffic },
-		kind{"accepted GET", "GET", "/tools", func() string { return s.token }, 200},
-		kind{"made-up key", "GET", "/tools", func() string { return made[asked.Add(1)%int64(len(made))] }, 401},
-		kind{"made-up key", "GET", "/tools", func() string { return made[asked.Add(1)%int64(len(made))] }, 401},
-		kind{"made-up key", "GET", "/tools", func() string { return made[asked.Add(1)%int64(len(made))] }, 401},
-		kind{"made-up key", "GET", "/tools", func() string { return made[asked.Add(1)%int64(len(made))] }, 401})
-	s.begin()
+	next := func() string { return made[asked.Add(1)%int64(len(made))] }
+	s.again(1250, append(slices.Repeat([]kind{{"made-up key", "GET", "/tools", next, 401}}, 4),
+		kind{"accepted GET", "GET", "/tools", func() string { return s.token }, 200})...)
 	for asked.Load() < int64(len(made)) {
 		time.Sleep(10 * time.Millisecond)
 	}
