@@ -71,7 +71,7 @@ var overheadBuckets = []float64{10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-
 
 // New makes the registry for one configuration, with every series that can be known beforehand at 0.
 func New(c *authz.Config, b Build) *Metrics {
-	m := &Metrics{table: newTable(), config: c, cache: func() authz.CacheStats { return authz.CacheStats{} }}
+	m := &Metrics{table: newTable(), config: c.Settings(), cache: func() authz.CacheStats { return authz.CacheStats{} }}
 	m.decisions = m.counters("envgate_decisions_total", "Requests by decision; reason is none when accepted or public.", "decision", "reason")
 	m.removed = m.counters("envgate_credentials_removed_total", "Failing credentials taken off a request that went on, by reason.", "reason")
 	m.crossEnvironment = m.counters("envgate_cross_environment_tokens_total", "Tokens with a good signature that belong to another environment. A name that is not configured as known is other.", "token_environment", "server_environment", "decision")
@@ -119,6 +119,7 @@ func New(c *authz.Config, b Build) *Metrics {
 	})
 	m.timed = newMemo(func(a answer) prometheus.Observer { return m.duration.WithLabelValues(codeClass(a.code), a.source) })
 	m.preset()
+	m.Denied(c.DenyList().Size())
 	return m
 }
 
@@ -189,7 +190,6 @@ func (m *Metrics) preset() {
 	for _, result := range []string{"success", "failure"} {
 		m.reloads.WithLabelValues(result)
 	}
-	m.Denied(0, 0)
 	for _, limit := range limits {
 		m.limited.WithLabelValues(limit)
 	}

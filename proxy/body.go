@@ -114,11 +114,10 @@ func (b *requestBody) inTime(p []byte) (int, error) {
 	if b.most == 0 {
 		return b.ReadCloser.Read(p)
 	}
-	began := time.Now()
 	b.await(true)
 	n, err := b.ReadCloser.Read(p)
 	b.await(false)
-	b.wait = min(b.most, b.wait-time.Since(began)+time.Duration(n)*time.Second/bodyRate)
+	b.wait = min(b.most, time.Until(b.until)+time.Duration(n)*time.Second/bodyRate)
 	return n, err
 }
 
@@ -126,13 +125,15 @@ func (b *requestBody) inTime(p []byte) (int, error) {
 func (b *requestBody) await(waiting bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.until = time.Now().Add(b.wait)
-	switch b.waiting = waiting; {
-	case !waiting:
+	b.waiting = waiting
+	if !waiting {
 		b.clock.Stop()
-	case b.clock == nil:
+		return
+	}
+	b.until = time.Now().Add(b.wait)
+	if b.clock == nil {
 		b.clock = time.AfterFunc(b.wait, b.giveUp)
-	default:
+	} else {
 		b.clock.Reset(b.wait)
 	}
 }

@@ -32,11 +32,11 @@ type Proxy struct {
 func New(c *authz.Config, m *metrics.Metrics, log *slog.Logger) *Proxy {
 	p := &Proxy{
 		metrics: m, log: newDecisionLog(log, m, c.AccessLog),
-		streams: newStreams(m), warnings: newWarnings(c.Settings(), m, log),
+		streams: newStreams(m), warnings: newWarnings(c, m, log),
 	}
 	p.leases = newLeases(c, m, p.rules.Load)
 	p.limits, p.refusals = newLimits(c, m), newRefusals(c, m)
-	p.upstream = newUpstream(c.Settings(), p.config, log, m)
+	p.upstream = newUpstream(c, p.config, log, m)
 	p.cache = authz.NewCache(c.VerdictCacheBytes)
 	m.Cache(p.cache.Stats)
 	p.rules.Store(p.newRules(c))

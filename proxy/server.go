@@ -54,9 +54,8 @@ const (
 
 // NewServer returns the sidecar for one configuration. Nothing listens yet.
 func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
-	m := metrics.New(c.Settings(), b)
+	m := metrics.New(c, b)
 	m.Keys(c.Issuer, c.KeyCount())
-	m.Denied(c.DenyList().Size())
 	s := &Server{
 		config: c.Settings(), proxy: New(c, m, logger), log: logger, created: time.Now().UTC(), delayOver: make(chan struct{}),
 		prints: &fingerprints{metrics: m, known: map[[sha256.Size]byte]string{}},
@@ -83,9 +82,7 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 	if c.ServerTLS != nil {
 		protocols.SetHTTP2(true)
 		protocols.SetUnencryptedHTTP2(false)
-		s.traffic.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: c.ServerTLS.NextProtos, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return s.proxy.config().ServerTLS, nil // a reload's certificate holds from the next handshake on
-		}}
+		s.traffic.TLSConfig = following(func() *tls.Config { return s.proxy.config().ServerTLS })
 		m.CertificateExpiry("traffic", c.CertificateExpiry)
 	}
 	s.admin = &http.Server{
@@ -93,11 +90,16 @@ func NewServer(c *authz.Config, b metrics.Build, logger *slog.Logger) *Server {
 		ReadHeaderTimeout: readHeaderTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 16 << 10,
 	}
 	if web.tls != nil {
-		s.admin.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: web.tls.NextProtos, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return s.web.Load().tls, nil
-		}}
+		s.admin.TLSConfig = following(func() *tls.Config { return s.web.Load().tls })
 	}
 	return s
+}
+
+// following are the TLS settings of a server whose current ones a reload replaces: they hold from the next handshake on.
+func following(current func() *tls.Config) *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: current().NextProtos, GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		return current(), nil
+	}}
 }
 
 // Start opens both listeners and serves until Stop. It returns when they are open, or with the first error.
@@ -121,18 +123,8 @@ func (s *Server) Start() error {
 	if requests := int(s.proxy.limits.requests); guarded.most != s.config.MaxConnections || requests != s.config.MaxRequests {
 		s.log.Info("connections and requests are bounded by file descriptors", "connections", guarded.most, "requests", requests, "descriptors", allowedDescriptors())
 	}
-	go s.serve(traffic, func() error {
-		if s.traffic.TLSConfig != nil {
-			return s.traffic.ServeTLS(guarded, "", "")
-		}
-		return s.traffic.Serve(guarded)
-	})
-	go s.serve(admin, func() error {
-		if s.admin.TLSConfig != nil {
-			return s.admin.ServeTLS(admin, "", "")
-		}
-		return s.admin.Serve(admin)
-	})
+	go s.serve(s.traffic, guarded)
+	go s.serve(s.admin, admin)
 	s.showAdminCertificate()
 	s.proxy.warnings.checkExposure()
 	s.proxy.metrics.Ready(s.ready())
@@ -144,8 +136,13 @@ func (s *Server) Start() error {
 	return nil
 }
 
-func (s *Server) serve(l net.Listener, serve func() error) {
-	if err := serve(); !errors.Is(err, http.ErrServerClosed) {
+// serve serves a listener to its end, over TLS where the server has settings for it.
+func (s *Server) serve(server *http.Server, l net.Listener) {
+	serve := server.Serve
+	if server.TLSConfig != nil {
+		serve = func(l net.Listener) error { return server.ServeTLS(l, "", "") }
+	}
+	if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
 		s.log.Error("a listener failed", "address", l.Addr().String(), "error", err.Error())
 	}
 }

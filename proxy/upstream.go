@@ -60,7 +60,8 @@ func dialer(c *authz.Config, current func() *authz.Config) func(context.Context)
 	}
 	switch c.Upstream.Scheme {
 	case "unix":
-		return func(ctx context.Context) (net.Conn, error) { return plain.DialContext(ctx, "unix", c.Upstream.Path) }
+		address = c.Upstream.Path
+		return func(ctx context.Context) (net.Conn, error) { return plain.DialContext(ctx, "unix", address) }
 	case "https":
 		return func(ctx context.Context) (net.Conn, error) {
 			settings := current().UpstreamTLS.Clone()

@@ -23,7 +23,7 @@ type warnings struct {
 }
 
 func newWarnings(c *authz.Config, m *metrics.Metrics, log *slog.Logger) *warnings {
-	w := &warnings{config: c, metrics: m, log: log}
+	w := &warnings{config: c.Settings(), metrics: m, log: log}
 	for _, warning := range c.Warnings() {
 		w.raise(warning)
 	}
